@@ -1,0 +1,274 @@
+"""How a signature becomes a prompt and a reply becomes fields: few tokens, no second bill.
+
+`CompactAdapter` sends the instruction as the system message and the inputs, labelled, as the user message:
+
+    Subject: Wave Optics
+    Key concepts:
+    - thin films
+    - coherence
+
+Prose stays text: where a signature has one `str` output the whole reply is that field, so LaTeX and code
+arrive byte for byte (inside JSON a model's `\\theta` is a tab and "heta"). Everything else is one JSON object,
+asked for with `response_format: json_schema` and validated as a whole by one pydantic model.
+
+A reply that does not fit raises `AdapterParseError` and nothing more: DSPy's own adapters would send, and bill,
+a second request.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+import dspy
+import orjson
+from dspy.utils.exceptions import AdapterParseError
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic.fields import FieldInfo
+
+Json = dict[str, Any]
+Messages = list[dict[str, str]]
+
+
+class Plan(NamedTuple):
+    """What is fixed for one signature: made once, used by every call."""
+
+    text_field: str | None
+    """The one output that is the whole reply, or None for a JSON object."""
+    model: type[BaseModel]
+    system: str
+    response_format: Json | None
+    labels: dict[str, str]
+
+
+class CompactAdapter(dspy.Adapter):  # type: ignore[misc]
+    """The project's own adapter; works with DSPy's demos, traces, optimizers and DummyLM."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._plans: dict[Any, Plan] = {}
+
+    def plan(self, signature: Any) -> Plan:
+        # The instructions are part of the key: optimizers may set them on the class in place.
+        key = (signature, signature.instructions)
+        found = self._plans.get(key)
+        if found is None:
+            if len(self._plans) >= 256:
+                self._plans.clear()
+            found = self._plans[key] = make_plan(signature)
+        return found
+
+    def _call_preprocess(self, lm: Any, lm_kwargs: Json, signature: Any, inputs: Json) -> Any:
+        response_format = self.plan(signature).response_format
+        if response_format is not None:
+            lm_kwargs["response_format"] = response_format
+        return signature
+
+    def format(self, signature: Any, demos: list[Any], inputs: Json) -> Messages:
+        messages = [{"role": "system", "content": self.plan(signature).system}]
+        messages += self.format_demos(signature, demos)
+        return [*messages, {"role": "user", "content": self.format_user_message_content(signature, inputs)}]
+
+    def format_user_message_content(self, signature: Any, inputs: Json, prefix: str = "", suffix: str = "",
+                                    main_request: bool = False) -> str:
+        labels = self.plan(signature).labels
+        lines = [_labelled(labels[name], inputs[name]) for name in labels if inputs.get(name) is not None]
+        return "\n".join(part for part in (prefix, *lines, suffix) if part)
+
+    def format_assistant_message_content(self, signature: Any, outputs: Json,
+                                         missing_field_message: str | None = None) -> str:
+        plan = self.plan(signature)
+        if plan.text_field:
+            return str(outputs.get(plan.text_field, missing_field_message))
+        return _json({name: outputs.get(name, missing_field_message) for name in signature.output_fields})
+
+    def format_field_with_value(self, fields_with_values: dict[Any, Any], role: str = "user") -> str:
+        """A reply of these fields as this adapter reads it: what DSPy's DummyLM asks for."""
+        values = {field.name: value for field, value in fields_with_values.items()}
+        only = next(iter(values.values())) if len(values) == 1 else None
+        return only if isinstance(only, str) else _json(values)
+
+    def parse(self, signature: Any, completion: str) -> Json:
+        """The output fields of a reply. Raises AdapterParseError with the reply's whole text."""
+        plan = self.plan(signature)
+        text = without_thinking(completion)
+        try:
+            if plan.text_field:
+                return {plan.text_field: _prose(text, plan.text_field)}
+            reply = read_json(text, plan.model)
+        except ValueError as error:
+            # parsed_result stays None: with a partial one GEPA's tracing of failures crashes (dspy 3.4.1).
+            raise AdapterParseError(adapter_name="CompactAdapter", signature=signature, lm_response=completion,
+                                    message=_why(error), parsed_result=None) from error
+        return {name: getattr(reply, name) for name in signature.output_fields}
+
+
+def make_plan(signature: Any) -> Plan:
+    """Everything about a signature that does not depend on the inputs."""
+    outputs: dict[str, FieldInfo] = signature.output_fields
+    text_field = next(iter(outputs)) if len(outputs) == 1 and _only(outputs).annotation is str else None
+    model = create_model(f"{signature.__name__}Reply", __config__=ConfigDict(extra="ignore"),
+                         **{name: (field.annotation, _plain(field)) for name, field in outputs.items()})  # type: ignore[call-overload]
+    instruction = " ".join(str(signature.instructions).split()) if _is_wrapped(signature) else signature.instructions
+    labels = {name: name.replace("_", " ").capitalize() for name in signature.input_fields}
+    if text_field:
+        return Plan(text_field, model, instruction, None, labels)
+    schema = model.model_json_schema()
+    system = f"{instruction}\n\nReply with one JSON object only:\n{shape(schema)}"
+    wire = {"type": "json_schema", "json_schema": {"name": model.__name__, "strict": True, "schema": strict(schema)}}
+    return Plan(None, model, system, wire, labels)
+
+
+def _is_wrapped(signature: Any) -> bool:
+    """Whether the instruction is a docstring broken at the margin, and not written as paragraphs or a list."""
+    return not re.search(r"\n\s*(\n|[-*#]|\d+[.)])", signature.instructions)
+
+
+def _only(fields: dict[str, FieldInfo]) -> FieldInfo:
+    return next(iter(fields.values()))
+
+
+def _plain(field: FieldInfo) -> Any:
+    """The pydantic side of a DSPy field: its default and constraints, without DSPy's own annotations."""
+    copy = FieldInfo.merge_field_infos(field)
+    copy.json_schema_extra = None
+    return copy
+
+
+# --- prompts ------------------------------------------------------------------------------------
+
+
+def _labelled(label: str, value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return "\n".join([f"{label}:", *(f"- {_value(item)}" for item in value)])
+    text = _value(value)
+    return f"{label}:\n{text}" if "\n" in text else f"{label}: {text}"
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else _json(value) if isinstance(value, (dict, BaseModel)) else str(value)
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value, default=lambda other: other.model_dump() if isinstance(other, BaseModel) else str(other)
+                        ).decode()
+
+
+def shape(schema: Json) -> str:
+    """A JSON schema as the model is shown it, a few tokens instead of hundreds.
+
+    {"subjects": [{"name": string, "level": integer (100 first-year to 900 doctoral), "subtopics": [string]}]}
+    """
+    definitions = schema.get("$defs", {})
+
+    def walk(node: Json) -> str:
+        node = {**definitions.get(node.get("$ref", "").rpartition("/")[2], {}), **node}
+        if node.get("type") == "object" or "properties" in node:
+            inside = ", ".join(f'"{name}": {walk(child)}{_note(child)}' for name, child in node["properties"].items())
+            return f"{{{inside}}}"
+        if node.get("type") == "array":
+            return f"[{walk(node['items'])}]"
+        if "enum" in node:
+            return " or ".join(str(_json(value)) for value in node["enum"])
+        return " or ".join(walk(child) for child in node["anyOf"]) if "anyOf" in node else str(node.get("type", "any"))
+
+    return walk(schema)
+
+
+def _note(node: Json) -> str:
+    return f" ({node['description']})" if node.get("description") else ""
+
+
+_WIRE_KEYS = {"type", "properties", "required", "items", "enum", "anyOf", "$ref", "$defs", "description", "const"}
+
+
+def strict(schema: Json) -> Json:
+    """The schema as strict structured outputs take it: every property required, nothing else allowed.
+
+    Bounds are left out: Azure and older servers refuse them, and the reply is validated here in any case.
+    """
+
+    def walk(node: Any, names: bool = False) -> Any:
+        if isinstance(node, list):
+            return [walk(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        kept = {key: walk(value, names=key in {"properties", "$defs"})
+                for key, value in node.items() if names or key in _WIRE_KEYS}
+        if not names and node.get("type") == "object":
+            kept |= {"required": list(node["properties"]), "additionalProperties": False}
+        return kept
+
+    result: Json = walk(schema)
+    return result
+
+
+# --- replies ------------------------------------------------------------------------------------
+
+_THINKING = re.compile(r"\A\s*<(think|thinking|reasoning)>.*?</\1>\s*", re.DOTALL)
+
+
+def without_thinking(text: str) -> str:
+    """The reply without the thoughts that some servers leave in front of it as <think>…</think>."""
+    return _THINKING.sub("", text, count=1)
+
+
+def _prose(text: str, field: str) -> str:
+    label = re.match(rf"\s*(\*\*|#+ )?{field}\s*:\s*(\*\*)?\s*", text, re.IGNORECASE)
+    text = (text[label.end():] if label else text).strip()
+    if not text:
+        raise ValueError("the reply is empty")
+    return text
+
+
+def read_json(text: str, model: type[BaseModel]) -> BaseModel:
+    """The validated object in a reply that may stand in a code fence or between sentences.
+
+    LaTeX is put right before anything is parsed. Broken JSON is repaired as the last resort; whether the
+    reply was cut at the token limit, where a repair would invent its end, is the caller's to check before.
+    """
+    text = whole_backslashes(_unfenced(text))
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        if not any(detail["type"] == "json_invalid" for detail in error.errors()):
+            raise
+    import json_repair
+
+    repaired = json_repair.loads(text)
+    if not isinstance(repaired, dict):
+        raise ValueError("there is no JSON object in the reply")
+    return model.model_validate(repaired)
+
+
+def _unfenced(text: str) -> str:
+    fence = re.search(r"```(?:json)?\s*\n(.*?)\n?```", text, re.DOTALL | re.IGNORECASE)
+    text = (fence.group(1) if fence and not text.lstrip().startswith("{") else text).strip()
+    start, end = text.find("{"), text.rfind("}")
+    return text[start : end + 1] if start >= 0 and end > start else text
+
+
+# LaTeX commands whose first letter makes a JSON escape of their backslash: "\theta" is a tab and "heta".
+_COMMANDS = re.compile(
+    r"(?<!\\)((?:\\\\)*)\\(?="
+    r"b(?:ar|egin|eta|ig|inom|f|ox|oldsymbol|ullet|ot|ackslash|mod|mat|ra|ec)"
+    r"|f(?:rac|orall|lat|rown|box|i\b)"
+    r"|n(?:abla|eq|u\b|ot|e\b|i\b|mid|earrow|warrow|parallel|ewline|ewcommand|sub|sup)"
+    r"|r(?:ho|ight|angle|ceil|floor|m\b|ule|aise|eal|Re\b)"
+    r"|t(?:heta|ext|imes|au|an\b|anh|o\b|op|ilde|frac|riangle|extbf|herefore|t\b|ag|ran)"
+    r"|u(?:psilon|parrow|plus|nder|p\b|rl)"
+    r"|[^\"\\/bfnrtu]"          # no JSON escape at all: \alpha, \sum, \(
+    r"|u(?![0-9a-fA-F]{4}))"
+)
+
+
+def whole_backslashes(text: str) -> str:
+    """JSON text with the backslashes of LaTeX doubled, as the model should have written them."""
+    return _COMMANDS.sub(lambda match: match.group(1) + "\\\\", text) if "\\" in text else text
+
+
+def _why(error: ValueError) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(str(part) for part in first['loc']) or 'reply'}: {first['msg']}"
+    return str(error)

@@ -1,0 +1,14 @@
+"""The `glan` command: one file a command, imported when it is called, so that `glan --help` is quick."""
+
+from __future__ import annotations
+
+import sys
+
+from glan_dspy.cli.main import run
+
+__all__ = ["main", "run"]
+
+
+def main() -> None:
+    """The console script: exits with 0 done, 1 mend something, 2 usage, 3 stopped short, 70 our bug."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,53 @@
+"""`glan answer`: answers for questions that exist already, ours or the Azure script's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from glan_dspy.cli.flags import Config, Out, Recipe, with_settings
+
+if TYPE_CHECKING:
+    from glan_dspy.run.store import Run
+    from glan_dspy.settings import Settings
+
+app = typer.Typer(rich_markup_mode="rich", add_completion=False)
+
+_FLAGS = ("questions_filepath", "language", "model_name", "model_name_for_answer", "answer_max_tokens",
+          "answer_batch_size", "answer_sees", "answer_temperature", "top_p", "max_asks", "seed", "program",
+          "reasoning_effort", "reasoning_headroom", "concurrency", "max_attempts", "timeout", "base_url",
+          "answer_base_url", "answer_api_key_env", "extra_body", "extra_header", "logfile_name")
+
+
+def answer(flags: dict[str, Any], out: Out = Path("runs/answers"), recipe: Recipe = None, config: Config = None) -> int:
+    """Answer the questions of a JSONL file: a run's questions.jsonl, or one that the Azure script wrote.
+
+    \b
+    glan answer --questions-filepath GLAN_Questions_Korean_100_Samples_1a2b.jsonl --language Korean \\
+                --model-name-for-answer gpt-4o-mini -o runs/answers
+    """
+    from glan_dspy.cli.prepare import prepare
+    from glan_dspy.errors import UserError
+    from glan_dspy.run.store import Run
+
+    run = Run(out)
+    settings, _ = prepare(run, flags, recipe, config)
+    if settings.questions_filepath is None and not run.exists:
+        raise UserError("name the questions: glan answer --questions-filepath FILE.jsonl")
+    return answer_file(run, settings, Path(settings.questions_filepath) if settings.questions_filepath else None)
+
+
+def answer_file(run: Run, settings: Settings, path: Path | None) -> int:
+    """Answers the questions of the file, and those of an earlier file that the run still has open."""
+    from glan_dspy.cli.ending import finish
+    from glan_dspy.cli.progress import progress
+    from glan_dspy.run.generate import answer
+    from glan_dspy.run.questions_file import read_questions
+
+    questions = read_questions(path, settings.language) if path else []
+    return finish(run, settings, answer(run, settings, questions, progress), command="answer")
+
+
+app.command()(with_settings(answer, _FLAGS))

@@ -1,0 +1,54 @@
+"""The last lines of a command on a run: what came out, and what to do next."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+
+from glan_dspy.errors import Stopped, UserError
+from glan_dspy.run.store import Run
+from glan_dspy.run.walk import Outcome
+from glan_dspy.settings import Settings
+
+
+def finish(run: Run, settings: Settings, outcome: Outcome, command: str = "generate") -> int:
+    """Prints the result on stdout and gives back 0. Raises Stopped or UserError where the run is not done."""
+    tally, go_on = outcome.tally, f"glan {command} -o {run.path}" + go_on_flags(settings)
+    made = tally.questions if settings.generate_question_only else tally.instructions
+    print(f"{run.path}: {made:,} {'questions' if settings.generate_question_only else 'instructions'}"
+          + (f" ({tally.found:,} of them from before)" if tally.found else "")
+          + (f", {sum(tally.rejected.values()):,} rejected ({told(tally.rejected)})" if tally.rejected else ""))
+    if outcome.bugs:
+        print(outcome.bugs[0], file=sys.stderr)
+        raise RuntimeError(f"{len(outcome.bugs)} jobs failed by a bug; the rest went on. Afterwards: {go_on}")
+    if tally.exhausted:
+        print(f"glan: {tally.exhausted:,} syllabi have fewer combinations of sessions and concepts than questions were "
+              f"planned; {settings.logfile_name} names them. More sessions, or fewer questions, would fit.",
+              file=sys.stderr)
+    if outcome.reason:
+        raise UserError(f"{outcome.reason}. Nothing made so far is lost; mended, go on with: {go_on}")
+    if outcome.interrupted:
+        raise Stopped(f"stopped; go on with: {go_on}")
+    if outcome.failed:
+        names = ", ".join(outcome.failed[:3]) + (f" and {len(outcome.failed) - 3} more" if len(outcome.failed) > 3 else "")
+        why = told(tally.failed) or told(tally.rejected)
+        raise Stopped(f"not finished: {names} ({why}); the others are. Try these again with: {go_on}")
+    print(f"next: glan export {run.path} --format messages --to {run.path / 'train.jsonl'}"
+          if not is_simulated(settings) else f"next: glan status {run.path}", file=sys.stderr)
+    return 0
+
+
+def is_simulated(settings: Settings) -> bool:
+    from glan_dspy.engines.rehearsal import is_rehearsal
+
+    return is_rehearsal(settings.question_model) or is_rehearsal(settings.answer_model)
+
+
+def go_on_flags(settings: Settings) -> str:
+    """What a run does not keep by itself: the headers, which may hold a key."""
+    flags = " --generate-question-only" if settings.generate_question_only else ""
+    return flags + (" --extra-header …" if settings.extra_header else "")
+
+
+def told(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.most_common(5))

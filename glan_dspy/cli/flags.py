@@ -1,0 +1,72 @@
+"""The settings as command-line flags: made from the settings model, so that no flag can be forgotten or misdescribed."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import typer
+
+from glan_dspy.settings import Json, Settings, SettingsError, panel, recipes
+
+Out = Annotated[Path, typer.Option("--out", "-o", "--output-dir", metavar="RUN", help="Run directory.",
+                                   show_default=True, rich_help_panel="Run")]
+DEFAULT_OUT = Path("runs/first")
+
+
+def with_settings(command: Callable[..., Any], names: Iterable[str] = tuple(Settings.model_fields)) -> Callable[..., Any]:
+    """The command with a flag for each setting; it gets those that were given as one dict, `flags`.
+
+    All values stay text until the settings model has looked at them: it knows what is allowed, and says so.
+    """
+    names = tuple(names)
+    own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "flags"]
+    flags = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_option(name))
+             for name in names]
+
+    def wrapper(**values: Any) -> Any:
+        given = {name: values.pop(name) for name in names}
+        return command(**values, flags=_read({name: value for name, value in given.items() if value not in (None, [])}))
+
+    wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
+    wrapper.__signature__ = inspect.Signature([*own, *flags])  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {p.name: p.annotation for p in [*own, *flags]}
+    return wrapper
+
+
+def _option(name: str) -> Any:
+    field = Settings.model_fields[name]
+    dashed = name.replace("_", "-")
+    default = field.default
+    shown = f" (default {default})" if default not in (None, (), {}, False) else ""
+    if field.annotation is bool:
+        return Annotated[bool | None, typer.Option(f"--{dashed}/--no-{dashed}", help=field.description,
+                                                   rich_help_panel=panel(name), show_default=False)]
+    kind: Any = list[str] | None if field.annotation == tuple[str, ...] else str | None
+    return Annotated[kind, typer.Option(f"--{dashed}", metavar=_metavar(field.annotation), rich_help_panel=panel(name),
+                                        show_default=False, help=f"{field.description}{shown}")]
+
+
+def _metavar(annotation: Any) -> str:
+    kinds = {annotation, *get_args(annotation)}
+    return "N" if kinds & {int, float} else "JSON" if annotation is Json or Json in kinds else "TEXT"
+
+
+def _read(given: dict[str, Any]) -> dict[str, Any]:
+    import orjson
+
+    if "extra_body" in given:
+        try:
+            given["extra_body"] = orjson.loads(given["extra_body"])
+        except ValueError:
+            raise SettingsError(f"--extra-body {given['extra_body']!r} is not a JSON object") from None
+    return given
+
+
+Recipe = Annotated[str | None, typer.Option("--recipe", metavar="NAME", rich_help_panel="Run", show_default=False,
+                                            help=f"Named set of settings: {', '.join(recipes())} (default default).")]
+Config = Annotated[Path | None, typer.Option("--config", metavar="FILE.toml", rich_help_panel="Run", show_default=False,
+                                             help="Settings from a file; flags and GLAN_* variables go over it.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", rich_help_panel="Run", help="Ask nothing, go on.")]

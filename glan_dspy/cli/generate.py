@@ -1,0 +1,49 @@
+"""`glan generate`: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from glan_dspy.cli.flags import DEFAULT_OUT, Config, Out, Recipe, Yes, with_settings
+
+app = typer.Typer(rich_markup_mode="rich", add_completion=False)
+
+
+def generate(flags: dict[str, Any], out: Out = DEFAULT_OUT, recipe: Recipe = None, config: Config = None,
+             yes: Yes = False) -> int:
+    """Make an instruction-tuning dataset from disciplines, or go on with one that was begun.
+
+    \b
+    glan generate --model-name rehearsal --language English            # no key, no network
+    glan generate --model-name gpt-4o-mini --language Korean -o runs/korean
+    glan generate --base-url http://localhost:8000/v1 --model-name my-model --recipe large -o runs/large
+    glan generate -o runs/korean                                       # goes on where it was killed
+    """
+    from glan_dspy.cli.ending import finish
+    from glan_dspy.cli.prepare import disciplines_for, prepare
+    from glan_dspy.cli.progress import progress
+    from glan_dspy.errors import Stopped
+    from glan_dspy.run.generate import generate as walk
+    from glan_dspy.run.generate import make_taxonomy
+    from glan_dspy.run.store import Run
+
+    run = Run(out)
+    settings, given = prepare(run, flags, recipe, config)
+    if settings.questions_filepath:
+        from glan_dspy.cli.answer import answer_file
+
+        return answer_file(run, settings, Path(settings.questions_filepath))
+    if settings.generate_disciplines:
+        path = make_taxonomy(run, settings)
+        if not yes:
+            raise Stopped(f"{path} holds the generated disciplines; check and edit it, then: "
+                          f"glan generate -o {out} --disciplines-filepath {path}")
+        given = {**given, "disciplines_filepath": str(path)}
+        settings = settings.model_copy(update={"disciplines_filepath": str(path), "discipline": ()})
+    return finish(run, settings, walk(run, settings, disciplines_for(run, settings, given), progress))
+
+
+app.command()(with_settings(generate))

@@ -1,0 +1,136 @@
+"""From words on a command line to an exit code: the one place where errors end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer import _click as click
+from typer.core import TyperCommand, TyperGroup
+
+from glan_dspy.errors import Stopped, UserError
+
+DONE, MEND, USAGE, STOPPED, BUG = 0, 1, 2, 3, 70
+
+COMMANDS = {
+    "generate": "Make a dataset, or go on with one.",
+    "taxonomy": "Make a taxonomy of disciplines; `taxonomy vote` merges edited ones.",
+    "answer": "Answer the questions of an existing file.",
+    "plan": "Show how many calls a run would make, without making any.",
+    "status": "Show how far a run is.",
+    "export": "Write a run's pairs in a trainer's format.",
+    "doctor": "Try each model with one tiny request.",
+}
+
+
+class Commands(TyperGroup):
+    """Lists the commands without importing them; each brings pydantic, most of them DSPy."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return TyperCommand(cmd_name, help=COMMANDS[cmd_name], callback=None) if cmd_name in COMMANDS else None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, _, rest = super().resolve_command(ctx, args)
+        module = import_module(f"glan_dspy.cli.{name}")
+        command = typer.main.get_command(module.app)
+        command.name = name
+        return name, command, rest
+
+
+app = typer.Typer(
+    cls=Commands, no_args_is_help=True, add_completion=False, rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="GLAN: from a list of disciplines to an instruction-tuning dataset.\n\n"
+         "Try it without a key:  glan generate --model-name rehearsal --language English",
+)
+
+
+@app.callback()
+def _glan(version: bool = typer.Option(False, "--version", help="Show the version and exit.", is_eager=True)) -> None:
+    if version:
+        from glan_dspy import __version__
+
+        print(f"glan-dspy {__version__}")
+        raise typer.Exit
+
+
+def run(argv: Sequence[str]) -> int:
+    """Runs one command line and gives back its exit code; a traceback is shown for our own mistakes only."""
+    try:
+        code = typer.main.get_command(app).main(as_written_elsewhere(argv), prog_name="glan", standalone_mode=False)
+        return code if isinstance(code, int) else DONE
+    except click.exceptions.UsageError as error:
+        error.show()
+        return MEND if isinstance(error, click.exceptions.BadParameter) and not _is_missing(error) else USAGE
+    except UserError as error:
+        return _say(error, MEND)
+    except Stopped as error:
+        return _say(error, STOPPED)
+    except (typer.Abort, KeyboardInterrupt):
+        return _say("stopped", STOPPED)
+    except BrokenPipeError:
+        # Whoever read our output has gone, `glan status | head` say: no mistake of anyone's.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except Exception as error:
+        if _is_settings_error(error):
+            return _say(error, MEND)
+        import traceback
+
+        traceback.print_exc()
+        return _say("this is a bug in glan-dspy; please report the lines above. What was paid for is in the run", BUG)
+
+
+def _is_settings_error(error: Exception) -> bool:
+    from glan_dspy.settings import SettingsError  # with pydantic in tow, which `glan --help` does without
+
+    return isinstance(error, SettingsError)
+
+
+def _say(message: object, code: int) -> int:
+    print(f"glan: {' '.join(str(message).split())}", file=sys.stderr)
+    return code
+
+
+def _is_missing(error: Any) -> bool:
+    return isinstance(error, click.exceptions.MissingParameter)
+
+
+_SWITCHES = ("generate-disciplines", "generate-question-only", "draft-first")
+
+
+def as_written_elsewhere(argv: Sequence[str]) -> list[str]:
+    """The words as our options have them: `--model_name` is `--model-name`, `--draft_first False` is `--no-draft-first`.
+
+    The Azure script's command lines work unchanged by this; its own reading of `False` was true.
+    """
+    words: list[str] = []
+    for word in argv:
+        if word.startswith("--") and word != "--":
+            name, equals, value = word[2:].partition("=")
+            name = name.replace("_", "-")
+            if equals and name in _SWITCHES:
+                words += [f"--{name}", value]
+                _settle_switch(words)
+            else:
+                words.append(f"--{name}{equals}{value}")
+        else:
+            words.append(word)
+            _settle_switch(words)
+    return words
+
+
+def _settle_switch(words: list[str]) -> None:
+    if len(words) >= 2 and words[-2].removeprefix("--") in _SWITCHES and words[-1].lower() in _TRUTH:
+        name = words[-2].removeprefix("--")
+        words[-2:] = [f"--{name}" if _TRUTH[words[-1].lower()] else f"--no-{name}"]
+
+
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}

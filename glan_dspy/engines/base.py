@@ -1,0 +1,60 @@
+"""What an engine is, and what travels beside a request.
+
+An engine carries one request to a model and brings one reply back: `await engine.complete(request)`
+with `dspy.lm15.Request` and `Response`. It knows nothing of GLAN. Engines wrap one another like
+middleware, `Journal(Retry(Meter(OpenAIEngine())))`, and a test's fake is one more engine.
+
+A finish reason, a call's tokens and its identity never reach a DSPy Prediction. They travel in `CALL`,
+a context variable: DSPy awaits an engine in its caller's own task, so what an engine notes there is
+what the caller finds there, at any concurrency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from dspy.lm15 import Request, Response
+
+
+class AsyncEngine(Protocol):
+    """Carries one request to a model; raises `dspy.lm15` errors, one attempt, no retry of its own."""
+
+    async def complete(self, request: Request) -> Response: ...
+
+
+def _drop(_: dict[str, Any]) -> None:
+    """Where the records of a call go when nobody asked for them."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One question put to a model, through all its attempts.
+
+    `stage`, `item` and `ask` name it: the same three are the same question, in this run and after it
+    was killed. An `ask` is a fresh question about the same item (the last reply was useless); an
+    `attempt` is the same question sent again (the last one brought no reply).
+    """
+
+    stage: str
+    item: str
+    ask: int = 0
+    attempt: int = 0
+    record: Callable[[dict[str, Any]], None] = _drop
+    """Takes one line about a finished attempt: tokens, cost, finish reason, seconds, or its error."""
+    recall: Callable[[str], dict[str, Any] | None] = field(default=lambda key: None)
+    """Gives back the kept reply to this question, if an earlier process already paid for it."""
+    keep: Callable[[dict[str, Any]], None] | None = None
+    """Keeps the reply as soon as it is there. None for a stage whose result is itself written at once."""
+    id: str = ""
+    """The id of the attempt that was answered, as calls.jsonl has it."""
+    response: Response | None = None
+
+    @property
+    def key(self) -> str:
+        return f"{self.stage}/{self.item}/{self.ask}"
+
+
+CALL: ContextVar[Call | None] = ContextVar("glan_call", default=None)

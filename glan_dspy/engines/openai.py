@@ -1,0 +1,244 @@
+"""Requests over HTTP with the `openai` package: OpenAI, Azure OpenAI, and every server that speaks their language.
+
+`openai` owns the address and the authentication; the transport is aiohttp, whose cost a call does not
+grow with the number in flight (httpx's does). One client per event loop. No retry here: engines/retry.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import os
+import re
+import time
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+import openai
+import orjson
+from dspy import lm15
+from dspy.lm15 import Message, RefusalPart, Request, Response, TextPart, ThinkingPart, Usage
+
+AZURE_API_VERSION = "2024-10-21"
+"""Used when AZURE_OPENAI_API_VERSION is not set: the first stable one with structured outputs."""
+
+KNOWN_HEADROOM = 8192
+"""Tokens a known reasoning model gets on top of a limit, for its thoughts."""
+
+CONNECT_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where requests go and what is added to each. Holds no key: only the name of the variable that does."""
+
+    base_url: str | None = None
+    key_variable: str = "OPENAI_API_KEY"
+    azure: bool = False
+    extra_body: Mapping[str, Any] = field(default_factory=dict)
+    extra_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    timeout: float = 600.0
+    connections: int = 1000
+    reasoning_effort: str | None = None
+    reasoning_headroom: int | None = None
+
+    def key(self) -> str | None:
+        return os.environ.get(self.key_variable) or None
+
+
+class OpenAIEngine:
+    """`complete(request)`: one attempt, one reply with its finish reason, tokens, refusal and reasoning."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, openai.AsyncOpenAI] = (
+            weakref.WeakKeyDictionary())
+
+    async def complete(self, request: Request) -> Response:
+        try:
+            raw = await self._client().post("/chat/completions", body=to_wire(request, self.endpoint),
+                                            cast_to=httpx2.Response)
+        except openai.OpenAIError as error:
+            raise failure(error, self.endpoint.key()) from error
+        return from_wire(decode(raw.content), request.model)
+
+    def _client(self) -> openai.AsyncOpenAI:
+        loop = asyncio.get_running_loop()
+        client = self._clients.get(loop)
+        if client is None:
+            client = self._clients[loop] = open_client(self.endpoint)
+        return client
+
+    async def aclose(self) -> None:
+        """Closes this loop's connections."""
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.close()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> OpenAIEngine:
+        return self
+
+
+def open_client(endpoint: Endpoint) -> openai.AsyncOpenAI:
+    """An `openai` client whose every socket goes to the endpoint, through no proxy setting but the environment's."""
+    limits = httpx2.Limits(max_connections=endpoint.connections, max_keepalive_connections=endpoint.connections,
+                           keepalive_expiry=60)
+    timeout = httpx2.Timeout(endpoint.timeout, connect=CONNECT_SECONDS)
+    shared: dict[str, Any] = {
+        "max_retries": 0, "timeout": timeout, "default_headers": dict(endpoint.extra_headers),
+        "http_client": openai.DefaultAioHttpClient(limits=limits, timeout=timeout),
+    }
+    if endpoint.azure:
+        return openai.AsyncAzureOpenAI(
+            azure_endpoint=os.environ["AZURE_OPENAI_ENDPOINT"], api_key=endpoint.key(),
+            api_version=os.environ.get("AZURE_OPENAI_API_VERSION") or AZURE_API_VERSION, **shared)
+    # Local servers ask for no key; the client insists on one.
+    return openai.AsyncOpenAI(base_url=endpoint.base_url, api_key=endpoint.key() or "none", **shared)
+
+
+# --- request ------------------------------------------------------------------------------------
+
+_REASONING = re.compile(r"^(o[1345](-.*)?|gpt-5(\.\d+)*(?!-chat)(-.*)?)$")
+
+
+def thinks_first(model: str) -> bool:
+    """Whether OpenAI's name for the model says that it reasons: it takes other parameters then."""
+    return _REASONING.match(model.rpartition("/")[2].lower()) is not None
+
+
+def to_wire(request: Request, endpoint: Endpoint) -> dict[str, Any]:
+    """The body of a Chat Completions request."""
+    config = request.config
+    thinks = thinks_first(request.model)
+    body: dict[str, Any] = {"model": request.model, "messages": messages_of(request)}
+    if config.max_tokens:
+        headroom = endpoint.reasoning_headroom
+        extra = (KNOWN_HEADROOM if thinks else 0) if headroom is None else headroom
+        body["max_completion_tokens" if thinks else "max_tokens"] = config.max_tokens + extra
+    if not thinks:
+        body |= {"temperature": config.temperature, "top_p": config.top_p}
+    seed = config.seed if config.seed is not None else (config.extensions or {}).get("seed")
+    body |= {"seed": seed, "reasoning_effort": endpoint.reasoning_effort,
+             "response_format": wire_format(config.response_format)}
+    return {key: value for key, value in body.items() if value is not None} | dict(endpoint.extra_body)
+
+
+def messages_of(request: Request) -> list[dict[str, str]]:
+    system = request.system if isinstance(request.system, str) else "".join(
+        part.text for part in request.system or () if isinstance(part, TextPart))
+    first = [{"role": "system", "content": system}] if system else []
+    return first + [{"role": message.role, "content": message.text or ""} for message in request.messages]
+
+
+def wire_format(form: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if form is None or form.get("type") != "json_schema" or "json_schema" in form:
+        return dict(form) if form else None
+    return {"type": "json_schema", "json_schema": {key: value for key, value in form.items() if key != "type"}}
+
+
+# --- reply --------------------------------------------------------------------------------------
+
+_FINISH = {"stop": "stop", "length": "length", "content_filter": "content_filter", "tool_calls": "tool_call",
+           "function_call": "tool_call", "eos": "stop", "end_turn": "stop", "max_tokens": "length", None: "stop"}
+
+
+def decode(content: bytes) -> dict[str, Any]:
+    """The JSON object of a reply. Raises TransportError for HTML, half a body, or anything else: sent again."""
+    try:
+        # A lone surrogate, which orjson refuses, is a broken half of a character: it becomes U+FFFD.
+        reply = orjson.loads(re.sub(rb"\\u[dD][89a-bA-B][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
+                                    rb"|(?<!\\u[dD][89a-bA-B][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}",
+                                    rb"\\ufffd", content) if b"\\ud" in content.lower() else content)
+    except ValueError:
+        raise lm15.TransportError(f"the endpoint's reply is not JSON: {content[:120]!r}") from None
+    if not isinstance(reply, dict):
+        raise lm15.TransportError(f"the endpoint's reply is not a JSON object: {content[:120]!r}")
+    return reply
+
+
+def from_wire(reply: dict[str, Any], model: str) -> Response:
+    """The Response of a Chat Completions reply. Raises ServerError when it holds no choice, or an error."""
+    choices = reply.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise lm15.ServerError(f"the endpoint's reply has no choices: {str(reply.get('error') or reply)[:200]}")
+    message = choices[0].get("message")
+    message = message if isinstance(message, dict) else {}
+    parts: list[Any] = []
+    if reasoning := message.get("reasoning_content") or message.get("reasoning"):
+        parts.append(ThinkingPart(str(reasoning)))
+    if refusal := message.get("refusal"):
+        parts.append(RefusalPart(str(refusal)))
+    parts.append(TextPart(_content(message.get("content"))))
+    return Response(id=str(reply.get("id") or "") or None, model=str(reply.get("model") or model),
+                    message=Message.assistant(parts), usage=usage_of(reply.get("usage")),
+                    finish_reason=_FINISH.get(choices[0].get("finish_reason"), "error"))  # type: ignore[arg-type]
+
+
+def _content(content: Any) -> str:
+    if isinstance(content, list):
+        return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
+    return content if isinstance(content, str) else ""
+
+
+def usage_of(usage: Any) -> Usage:
+    """The reply's token counts; what the server does not say stays None."""
+    if not isinstance(usage, dict):
+        return Usage()
+
+    def count(value: Any, *names: str) -> int | None:
+        for name in names:
+            value = value.get(name) if isinstance(value, dict) else None
+        return value if isinstance(value, int) and value >= 0 else None
+
+    return Usage(input_tokens=count(usage, "prompt_tokens"), output_tokens=count(usage, "completion_tokens"),
+                 cache_read_tokens=count(usage, "prompt_tokens_details", "cached_tokens"),
+                 reasoning_tokens=count(usage, "completion_tokens_details", "reasoning_tokens"))
+
+
+# --- failures -----------------------------------------------------------------------------------
+
+
+def failure(error: openai.OpenAIError, key: str | None = None) -> lm15.LM15Error:
+    """The typed error of what went wrong, with the key taken out of its text."""
+    text = str(error)
+    text = text.replace(key, "[key]") if key and len(key) >= 8 else text
+    if isinstance(error, openai.APITimeoutError):
+        return lm15.TimeoutError(text)
+    if not isinstance(error, openai.APIStatusError):
+        cause = f"{text} ({error.__cause__})" if error.__cause__ else text
+        return lm15.TransportError(cause)
+    status, code = error.status_code, str(error.code or "")
+    kind: type[lm15.ProviderError]
+    if status in (401, 403):
+        kind = lm15.AuthError
+    elif status == 402 or code == "insufficient_quota":
+        kind = lm15.BillingError
+    elif status == 429:
+        kind = lm15.RateLimitError
+    elif status == 408:
+        kind = lm15.TimeoutError
+    elif status >= 500:
+        kind = lm15.ServerError
+    elif status == 404 or code in ("model_not_found", "DeploymentNotFound"):
+        kind = lm15.UnsupportedModelError
+    elif code == "context_length_exceeded":
+        kind = lm15.ContextLengthError
+    else:
+        kind = lm15.InvalidRequestError
+    return kind(text, status=status, provider_code=code or None, request_id=error.request_id,
+                retry_after=retry_after(error.response.headers))
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds until the server wants to be asked again: `retry-after-ms`, or `retry-after` as seconds or a date."""
+    try:
+        if milliseconds := headers.get("retry-after-ms"):
+            return max(0.0, float(milliseconds) / 1000)
+        value = headers.get("retry-after", "")
+        return max(0.0, float(value)) if value else None
+    except ValueError:
+        when = email.utils.parsedate_tz(headers.get("retry-after", ""))
+        return max(0.0, email.utils.mktime_tz(when) - time.time()) if when else None

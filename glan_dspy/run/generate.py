@@ -1,0 +1,180 @@
+"""One command on a run, from its lock to its outcome: generate, answer, taxonomy."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import dspy
+import orjson
+
+from glan_dspy.adapters import CompactAdapter
+from glan_dspy.connect import connect
+from glan_dspy.engines.base import CALL, Call
+from glan_dspy.errors import BadReply, UserError
+from glan_dspy.outline import write_outline
+from glan_dspy.program import GLAN, open_program
+from glan_dspy.records import Discipline, Question, normalise
+from glan_dspy.run.begin import begin
+from glan_dspy.run.lines import Line
+from glan_dspy.run.store import Run, write_whole
+from glan_dspy.run.walk import Outcome, Walk
+from glan_dspy.settings import Settings
+from glan_dspy.signatures import FieldOutline
+
+Display = Callable[[Walk], AbstractContextManager[Any]]
+"""Shows a walk's progress while the context lasts."""
+
+
+@contextmanager
+def bulk() -> Iterator[None]:
+    """DSPy as a long run wants it: our adapter, and nothing piling up in memory."""
+    with dspy.context(adapter=CompactAdapter(), disable_history=True, trace=None, warn_on_type_mismatch=False):
+        yield
+
+
+def generate(run: Run, settings: Settings, disciplines: Iterable[Discipline],
+             display: Display = lambda walk: nullcontext()) -> Outcome:
+    """Walks the run until it is complete or stopped. Raises UserError before anything is paid for."""
+    return _walk(run, settings, tuple(disciplines), display)
+
+
+def answer(run: Run, settings: Settings, questions: Sequence[Question],
+           display: Display = lambda walk: nullcontext()) -> Outcome:
+    """Answers questions that came from a file; those that the run already holds are not added again."""
+    disciplines = {normalise(question.discipline): Discipline(name=question.discipline) for question in questions}
+    if run.exists:
+        disciplines = {normalise(old.name): old for old in run.disciplines()} | disciplines
+
+    def take_in() -> None:
+        for name, discipline in disciplines.items():
+            shelf = run.shelf(discipline)
+            known = shelf.ids("questions")
+            new = {q.id: q for q in questions if normalise(q.discipline) == name and q.id not in known}
+            shelf.append("questions", *new.values())
+            shelf.close()
+
+    return _walk(run, settings, tuple(disciplines.values()), display, before=take_in, answers_only=True)
+
+
+def _walk(run: Run, settings: Settings, disciplines: tuple[Discipline, ...], display: Display, *,
+          before: Callable[[], None] = lambda: None, answers_only: bool = False) -> Outcome:
+    glan = open_program(settings)
+    folders = {discipline.folder for discipline in disciplines}
+    if len(folders) < len(disciplines):
+        raise UserError("two disciplines would share one folder; rename one of them")
+    connect(settings)  # a missing key is told before the run directory is made
+
+    async def main() -> Outcome:
+        walk = Walk(run, glan, disciplines)
+        models = connect(settings, walk.pause)
+        glan.connect(models)
+        try:
+            with display(walk):
+                return await walk(answers_only=answers_only)
+        finally:
+            await models.aclose()
+
+    with run.lock():
+        begin(run, "answer" if answers_only else "generate", settings, disciplines, glan.digest)
+        before()
+        with log_to(run.path / settings.logfile_name), bulk():
+            return asyncio.run(main())
+
+
+@contextmanager
+def log_to(path: Path) -> Iterator[None]:
+    """Sends the project's log to a file while the context lasts."""
+    logger = logging.getLogger("glan")
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    # DSPy warns on stderr of each truncated reply; the run records those with their items.
+    dspy_log = logging.getLogger("dspy.clients.lm")
+    quiet, dspy_log.disabled = dspy_log.disabled, True
+    try:
+        yield
+    finally:
+        dspy_log.disabled = quiet
+        logger.setLevel(level)
+        logger.removeHandler(handler)
+        handler.close()
+
+
+# --- taxonomy -----------------------------------------------------------------------------------
+
+
+def make_taxonomy(run: Run, settings: Settings) -> Path:
+    """Asks for the taxonomy (§2.1), writes taxonomy.json and disciplines.txt in the run, gives back the latter.
+
+    Asked `num_taxonomy_queries` times and merged; replies are kept, so that a killed command pays for none twice.
+    """
+    glan = open_program(settings)
+    connect(settings)
+    with run.lock():
+        if not run.exists:
+            begin(run, "generate", settings, (), glan.digest)
+        with log_to(run.path / settings.logfile_name), bulk():
+            fields = merge_fields(asyncio.run(_ask_taxonomy(run, settings, glan)), settings.max_number_of_fields)
+        tree = {"language": settings.curriculum_language, "model": settings.curriculum_model,
+                "fields": [field.model_dump() for field in fields]}
+        write_whole(run.path / "taxonomy.json", orjson.dumps(tree, option=orjson.OPT_INDENT_2))
+        path = run.path / "disciplines.txt"
+        write_whole(path, write_outline(entries_of(fields)).encode())
+        return path
+
+
+async def _ask_taxonomy(run: Run, settings: Settings, glan: GLAN) -> list[FieldOutline]:
+    shelf = run.root_shelf()
+    kept: dict[str, Line] = {line["id"]: line for line in shelf.read("replies")}
+    models = connect(settings)
+    glan.connect(models)
+
+    async def query(number: int) -> list[FieldOutline]:
+        for ask in range(settings.max_asks):
+            CALL.set(Call(stage="taxonomy", item=str(number), ask=ask, record=lambda line: shelf.append("calls", line),
+                          recall=kept.get, keep=lambda line: shelf.append("replies", line)))
+            try:
+                reply = await glan.taxonomy.acall(max_fields=settings.max_number_of_fields,
+                                                  language=settings.curriculum_language)
+                return list(reply.fields)
+            except BadReply as bad:
+                last = bad
+        raise UserError(f"the model {settings.curriculum_model!r} gave no usable taxonomy in {settings.max_asks} asks "
+                        f"({last}); try another --model-name-for-curriculum")
+
+    try:
+        found = await asyncio.gather(*(query(number) for number in range(settings.num_taxonomy_queries)))
+    finally:
+        shelf.close()
+        await models.aclose()
+    return [field for fields in found for field in fields]
+
+
+def merge_fields(fields: Iterable[FieldOutline], most: int) -> list[FieldOutline]:
+    """The first `most` fields; what is named twice, by several queries or in two places, stands once, where it came first."""
+    merged: dict[str, dict[str, tuple[str, dict[str, str]]]] = {}
+    names: dict[str, str] = {}
+    seen: set[str] = set()
+    for field in fields:
+        subs = merged.setdefault(normalise(field.name), {})
+        names.setdefault(normalise(field.name), field.name.strip())
+        for sub in field.sub_fields:
+            _, disciplines = subs.setdefault(normalise(sub.name), (sub.name.strip(), {}))
+            for name in sub.disciplines:
+                if normalise(name) not in seen:
+                    seen.add(normalise(name))
+                    disciplines[normalise(name)] = " ".join(name.split())
+    return [FieldOutline.model_validate({"name": names[key], "sub_fields": [
+        {"name": name, "disciplines": list(disciplines.values())} for name, disciplines in subs.values() if disciplines]})
+        for key, subs in list(merged.items())[:most] if any(disciplines for _, disciplines in subs.values())]
+
+
+def entries_of(fields: Iterable[FieldOutline]) -> Iterator[tuple[str, str, str]]:
+    return ((field.name, sub.name, name) for field in fields for sub in field.sub_fields for name in sub.disciplines)

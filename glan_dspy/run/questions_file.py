@@ -1,0 +1,55 @@
+"""Questions that come from a file: ours (questions.jsonl) or the Azure script's (GLAN_Questions_….jsonl)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jsonlines
+import orjson
+
+from glan_dspy.errors import UserError
+from glan_dspy.records import Question, imported_question_id
+
+NO_DISCIPLINE = "Imported questions"
+"""The discipline of a question whose file names none; the Azure script's files do not."""
+
+
+def read_questions(path: Path, language: str) -> list[Question]:
+    """The file's questions in order, equal ones once. Raises UserError that names the line of a broken one."""
+    found: dict[str, Question] = {}
+    try:
+        with path.open("rb") as file, jsonlines.Reader(file, loads=orjson.loads) as reader:
+            number = 0
+            while True:
+                number += 1
+                try:
+                    row = reader.read(type=dict, skip_empty=True)
+                except EOFError:
+                    break
+                except jsonlines.InvalidLineError as error:
+                    raise UserError(f"{path}, line {error.lineno}: not a JSON object ({error.args[0].split(' (')[0]}); "
+                                    "mend or delete the line") from None
+                question = _question(row, language, path, number)
+                found.setdefault(question.id, question)
+    except FileNotFoundError:
+        raise UserError(f"there is no questions file {path}") from None
+    except OSError as error:
+        raise UserError(f"cannot read the questions file {path}: {error.strerror}") from None
+    if not found:
+        raise UserError(f"{path} holds no questions")
+    return list(found.values())
+
+
+def _question(row: dict[str, Any], language: str, path: Path, number: int) -> Question:
+    text, subject = row.get("question"), str(row.get("subject") or "")
+    if not isinstance(text, str) or not text.strip():
+        raise UserError(f"{path}, line {number}: has no \"question\"; each line is an object with question, subject, level")
+    discipline = str(row.get("discipline") or NO_DISCIPLINE)
+    ours = {key: row[key] for key in Question.model_fields if row.get(key) is not None}
+    try:
+        return Question.model_validate({
+            **ours, "id": ours.get("id") or imported_question_id(discipline, subject, text), "discipline": discipline,
+            "subject": subject, "level": row.get("level") or "", "language": row.get("language") or language})
+    except ValueError as error:
+        raise UserError(f"{path}, line {number}: {str(error).splitlines()[1]}: {str(error).splitlines()[2].strip()}") from None

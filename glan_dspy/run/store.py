@@ -1,0 +1,176 @@
+"""The run directory: what was decided, what was made, what was dropped and what was paid.
+
+    RUN/run.json                      settings, seed, program digest, versions; written first
+    RUN/taxonomy.json                 when generated
+    RUN/replies.jsonl calls.jsonl     of the taxonomy
+    RUN/disciplines/<slug>-<id6>/     one writer at a time: the unit of resuming and of loss
+        replies.jsonl                 every paid reply that is not itself a record yet
+        subjects.jsonl syllabi.jsonl questions.jsonl instructions.jsonl
+        rejected.jsonl                every dropped item, whole, with stage and reason
+        calls.jsonl                   one line an attempt: tokens, cost, finish reason, seconds
+
+Files only append. An accepted id supersedes its reject.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import orjson
+from filelock import FileLock, Timeout
+
+from glan_dspy.errors import UserError
+from glan_dspy.records import Discipline, Instruction, Question, Record, Rejected, Subject, Syllabus
+from glan_dspy.run import lines
+from glan_dspy.run.lines import Appender, Line
+
+R = TypeVar("R", bound=Record)
+
+FILES = ("replies", "subjects", "syllabi", "questions", "instructions", "rejected", "calls")
+
+
+class Shelf:
+    """One folder's files: appended to by one writer, read by anyone."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._open: dict[str, Appender] = {}
+
+    def append(self, name: str, *items: Line | Record) -> None:
+        """Puts the items at the end of `<name>.jsonl`, together, and hands them to the operating system."""
+        appender = self._open.get(name)
+        if appender is None:
+            appender = self._open[name] = Appender(self.path / f"{name}.jsonl")
+        appender.append(*(item.model_dump() if isinstance(item, Record) else item for item in items))
+
+    def read(self, name: str) -> Iterator[Line]:
+        return lines.read(self.path / f"{name}.jsonl")
+
+    def ids(self, name: str) -> set[str]:
+        return set(lines.ids(self.path / f"{name}.jsonl"))
+
+    def sync(self) -> None:
+        for appender in list(self._open.values()):
+            appender.sync()
+
+    def close(self) -> None:
+        for appender in self._open.values():
+            appender.close()
+        self._open.clear()
+
+    # --- the records, as the last line about each id has them ---
+
+    def subjects(self) -> tuple[Subject, ...]:
+        """The discipline's subjects in order; none where the list was not completely written."""
+        found = {subject.id: subject for subject in self._records("subjects", Subject)}
+        ordered = sorted(found.values(), key=lambda subject: subject.place)
+        whole = bool(ordered) and len(ordered) == ordered[-1].place[1]
+        return tuple(ordered) if whole else ()
+
+    def syllabi(self) -> dict[str, Syllabus]:
+        return {syllabus.id: syllabus for syllabus in self._records("syllabi", Syllabus)}
+
+    def questions(self) -> Iterator[Question]:
+        return self._records("questions", Question)
+
+    def instructions(self) -> Iterator[Instruction]:
+        return self._records("instructions", Instruction)
+
+    def rejected(self) -> Iterator[Rejected]:
+        return self._records("rejected", Rejected)
+
+    def _records(self, name: str, kind: type[R]) -> Iterator[R]:
+        for line in self.read(name):
+            try:
+                yield kind.model_validate(line)
+            except ValueError:
+                continue  # a row edited by hand into something else; `status` counts and names them
+
+
+class Run:
+    """A run directory. Reading needs nothing; writing needs `with run.lock():`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def exists(self) -> bool:
+        return (self.path / "run.json").exists()
+
+    def about(self) -> dict[str, Any]:
+        """run.json. Raises UserError where there is none, or none that can be read."""
+        file = self.path / "run.json"
+        try:
+            about = orjson.loads(file.read_bytes())
+        except FileNotFoundError:
+            raise UserError(f"{self.path} is no run: it has no run.json; `glan generate -o {self.path}` makes one") from None
+        except (OSError, ValueError) as error:
+            raise UserError(f"cannot read {file}: {error}") from None
+        if not isinstance(about, dict) or "settings" not in about:
+            raise UserError(f"{file} is not the description of a run")
+        if about.get("version", 0) > VERSION:
+            raise UserError(f"{self.path} was made by a newer version of glan-dspy "
+                            f"({about.get('versions', {}).get('glan_dspy')}); install that one")
+        return about
+
+    def write_about(self, about: dict[str, Any]) -> None:
+        write_whole(self.path / "run.json", orjson.dumps(about, option=orjson.OPT_INDENT_2))
+
+    def disciplines(self) -> tuple[Discipline, ...]:
+        return tuple(Discipline(**item) for item in self.about().get("disciplines", ()))
+
+    def shelf(self, discipline: Discipline) -> Shelf:
+        return Shelf(self.path / "disciplines" / discipline.folder)
+
+    def root_shelf(self) -> Shelf:
+        return Shelf(self.path)
+
+    def lock(self) -> Lock:
+        return Lock(self.path)
+
+
+VERSION = 1
+"""Of the layout of a run directory."""
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Puts the file in place at once: whoever reads it sees the old one or the new one, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    with beside.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+class Lock:
+    """One writer a run. The lock is the operating system's, so a killed process leaves none behind."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._holder = path / ".lock-holder"
+        self._lock = FileLock(path / ".lock", timeout=0)
+
+    def __enter__(self) -> Lock:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+        except Timeout:
+            try:
+                holder = self._holder.read_text(encoding="utf-8")
+            except OSError:
+                holder = "another process"
+            raise UserError(f"{self.path} is being written by {holder}; wait for it, or use another --out") from None
+        except OSError as error:
+            raise UserError(f"cannot write to {self.path}: {error.strerror}; choose another --out") from None
+        self._holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._holder.unlink(missing_ok=True)
+        self._lock.release()

@@ -1,0 +1,37 @@
+"""What has happened so far, in numbers: the walk counts, the progress display reads."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Tally:
+    disciplines: int = 0
+    disciplines_done: int = 0
+    subjects: int = 0
+    syllabi: int = 0
+    questions: int = 0
+    instructions: int = 0
+    found: int = 0
+    """Pairs that earlier commands on this run had already made; part of `instructions`."""
+    rejected: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+    """Items that got no reply, by the kind of failure; a rerun tries them again."""
+    errors: Counter[str] = field(default_factory=Counter)
+    """Failed attempts by kind, healed by a retry or not."""
+    exhausted: int = 0
+    """Syllabi with fewer combinations of sessions and concepts than questions were planned."""
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def call(self, line: dict[str, Any]) -> None:
+        if "error" in line:
+            self.errors[line["error"]] += 1
+            return
+        self.calls += 1
+        self.prompt_tokens += line["prompt_tokens"] or 0
+        self.completion_tokens += line["completion_tokens"] or 0

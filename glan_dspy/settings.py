@@ -1,0 +1,288 @@
+"""One frozen settings model, and how it comes to be: recipe < config file < GLAN_* environment < flags.
+
+Each setting has a role, which decides what a second command on the same run may do with it:
+
+    content   shapes what is made: must equal what the run was begun with
+    volume    how much is made: may only grow
+    pace      how fast, over which endpoint, told how: changes freely
+    once      of this one command; the next does not inherit it
+    secret    like pace, and never written to a file
+
+The flags of `glan generate`, the reference page and the check of a rerun are all made from this model.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+Role = Literal["content", "volume", "pace", "once", "secret"]
+Json = dict[str, Any]
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be: one line that says which, its value, and what is allowed."""
+
+
+def _setting(default: Any, text: str, role: Role, panel: str, **limits: Any) -> Any:
+    return Field(default, description=text, json_schema_extra={"role": role, "panel": panel}, **limits)
+
+
+_WHAT, _METHOD, _MODEL, _PACE, _ENDPOINT, _FILES = (
+    "What is made", "How the method is walked", "Models", "Pace", "Endpoint", "Files")
+
+
+class Settings(BaseModel):
+    """Everything that decides a run. Units stand in each description."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    # --- what is made
+    disciplines_filepath: str = _setting(
+        "disciplines.txt", "File with one discipline a line; '# Field' lines group them.", "volume", _WHAT)
+    discipline: tuple[str, ...] = _setting(
+        (), "A discipline by name, instead of a file (repeatable).", "volume", _WHAT)
+    language: str = _setting("Korean", "Language of the questions and answers, by its English name.", "content", _WHAT)
+    curriculum_language: str = _setting(
+        "English", "Language of subjects and syllabi: models know curricula best in English.", "content", _WHAT)
+    max_number_of_fields: int = _setting(
+        1, "Most fields in a generated taxonomy.", "content", _WHAT, ge=1)
+    max_number_of_subjects: int = _setting(
+        2, "Most subjects a discipline, after merging all subject queries.", "content", _WHAT, ge=1)
+    max_number_of_subtopics: int = _setting(5, "Most subtopics a subject.", "content", _WHAT, ge=1)
+    max_number_of_session_name: int = _setting(3, "Most class sessions a syllabus.", "content", _WHAT, ge=1)
+    num_iterations: int = _setting(
+        2, "Rounds of questions a syllabus; questions = rounds x questions a round.", "volume", _WHAT, ge=1)
+    num_questions_per_iteration: int = _setting(5, "Questions a round.", "volume", _WHAT, ge=1)
+    generate_disciplines: bool = _setting(
+        False, "Make a taxonomy first and stop for a person to check it (--yes goes on).", "once", _WHAT)
+    generate_question_only: bool = _setting(False, "Stop after the questions; a rerun without it answers them.",
+                                            "once", _WHAT)
+    questions_filepath: str | None = _setting(
+        None, "Answer the questions of this JSONL file instead of making some (same as `glan answer`).",
+        "once", _WHAT)
+
+    # --- how the method is walked
+    num_taxonomy_queries: int = _setting(1, "Times the taxonomy is asked for and merged.", "content", _METHOD, ge=1)
+    num_subject_queries: int = _setting(
+        1, "Times a discipline's subjects are asked for and merged (the paper: 10).", "content", _METHOD, ge=1)
+    draft_first: bool = _setting(
+        False, "Subjects and syllabi as free text first, then extracted (the paper); twice the calls.",
+        "content", _METHOD)
+    double_share: float = _setting(
+        0.5, "Share of questions that combine two class sessions, 0..1.", "content", _METHOD, ge=0, le=1)
+    answer_sees: Literal["subject", "question"] = _setting(
+        "subject", "What the answering model is shown: the question with its subject and level, or it alone (paper).",
+        "content", _METHOD)
+    max_asks: int = _setting(
+        3, "Times one thing is asked while the replies cannot be used; then it is rejected.", "content", _METHOD, ge=1)
+    question_max_tokens: int = _setting(768, "Token limit of a question.", "content", _METHOD, ge=1)
+    answer_max_tokens: int = _setting(2048, "Token limit of an answer.", "content", _METHOD, ge=1)
+    curriculum_max_tokens: int = _setting(
+        8192, "Token limit of a taxonomy, a subject list or a syllabus.", "content", _METHOD, ge=1)
+    seed: int = _setting(0, "Decides the samples; sent to the model as well.", "content", _METHOD, ge=0)
+
+    # --- models
+    model_name: str = _setting(
+        "gpt-4o", "Model of the questions, and of all stages without one of their own. `rehearsal` is built in.",
+        "content", _MODEL, min_length=1)
+    model_name_for_answer: str | None = _setting(
+        None, "Model of the answers; the question model unless given.", "content", _MODEL, min_length=1)
+    model_name_for_curriculum: str | None = _setting(
+        None, "Model of the taxonomy, subjects and syllabi; the question model unless given.", "content", _MODEL,
+        min_length=1)
+    program: str | None = _setting(
+        None, "Compiled program (JSON state) whose prompts replace the built-in ones.", "content", _MODEL)
+    curriculum_temperature: float = _setting(
+        1.0, "Temperature of taxonomy, subjects and syllabi.", "content", _MODEL, ge=0, le=2)
+    question_temperature: float = _setting(1.0, "Temperature of the questions.", "content", _MODEL, ge=0, le=2)
+    answer_temperature: float = _setting(0.7, "Temperature of the answers.", "content", _MODEL, ge=0, le=2)
+    top_p: float = _setting(0.95, "Nucleus sampling of every stage, 0..1.", "content", _MODEL, gt=0, le=1)
+    reasoning_effort: str | None = _setting(
+        None, "Passed on to reasoning models: low, medium, high, …", "content", _MODEL)
+    reasoning_headroom: int | None = _setting(
+        None, "Tokens on top of every limit for a model that thinks first (default 8192 for known ones, else 0).",
+        "content", _MODEL, ge=0)
+
+    # --- pace
+    question_batch_size: int = _setting(5, "Question calls in flight.", "pace", _PACE, ge=1)
+    answer_batch_size: int = _setting(5, "Answer calls in flight.", "pace", _PACE, ge=1)
+    concurrency: int = _setting(64, "Calls in flight in all.", "pace", _PACE, ge=1)
+    max_attempts: int = _setting(
+        12, "Times one call is sent while the endpoint fails (429, 5xx, timeouts), with growing pauses.", "pace",
+        _PACE, ge=1)
+    timeout: float = _setting(600.0, "Seconds until a call without a reply is given up.", "pace", _PACE, gt=0)
+
+    # --- endpoint
+    base_url: str | None = _setting(
+        None, "OpenAI-compatible endpoint (also OPENAI_BASE_URL); e.g. http://localhost:8000/v1.", "pace", _ENDPOINT)
+    answer_base_url: str | None = _setting(None, "Endpoint of the answer model, if another.", "pace", _ENDPOINT)
+    answer_api_key_env: str | None = _setting(
+        None, "Environment variable that holds the answer endpoint's key.", "pace", _ENDPOINT)
+    extra_body: Json = _setting({}, "JSON object added to every request.", "pace", _ENDPOINT)
+    extra_header: tuple[str, ...] = _setting((), "'Name: value' sent with every request (repeatable).", "secret",
+                                             _ENDPOINT)
+
+    # --- files
+    logfile_name: str = _setting("logfile.log", "Log, in the run directory.", "pace", _FILES, min_length=1)
+
+    @property
+    def samples_per_syllabus(self) -> int:
+        return self.num_iterations * self.num_questions_per_iteration
+
+    @property
+    def question_model(self) -> str:
+        return self.model_name
+
+    @property
+    def answer_model(self) -> str:
+        return self.model_name_for_answer or self.model_name
+
+    @property
+    def curriculum_model(self) -> str:
+        return self.model_name_for_curriculum or self.model_name
+
+    @field_validator("language", "curriculum_language")
+    @classmethod
+    def _one_name(cls, value: str) -> str:
+        if not value.strip() or len(value) > 60 or "\n" in value:
+            raise ValueError("is one language by name, such as English, Korean or Vietnamese")
+        return value.strip()
+
+    @field_validator("logfile_name")
+    @classmethod
+    def _plain_name(cls, value: str) -> str:
+        if Path(value).name != value or value in {".", ".."}:
+            raise ValueError("is a file name without folders; it lies in the run directory")
+        return value
+
+    @field_validator("base_url", "answer_base_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("starts with http:// or https://, e.g. http://localhost:8000/v1")
+        if value is not None and "@" in value.split("/")[2]:
+            raise ValueError("holds no password: keys come from the environment (OPENAI_API_KEY)")
+        return value
+
+    @field_validator("extra_header")
+    @classmethod
+    def _headers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(":" in line for line in value):
+            raise ValueError("is 'Name: value'")
+        return value
+
+
+def role(name: str) -> Role:
+    extra = Settings.model_fields[name].json_schema_extra
+    assert isinstance(extra, dict)
+    return extra["role"]  # type: ignore[return-value]
+
+
+def panel(name: str) -> str:
+    extra = Settings.model_fields[name].json_schema_extra
+    assert isinstance(extra, dict)
+    return str(extra["panel"])
+
+
+# --- the layers ---------------------------------------------------------------------------------
+
+
+def recipes() -> tuple[str, ...]:
+    """The names that `--recipe` takes."""
+    folder = resources.files("glan_dspy") / "recipes"
+    return tuple(sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")))
+
+
+def load_settings(flags: dict[str, Any] | None = None, *, recipe: str | None = None, config: Path | None = None,
+                  beneath: dict[str, Any] | None = None) -> Settings:
+    """The settings of all layers; `beneath` lies under the recipe (a run's own settings, when it goes on).
+
+    Raises SettingsError: an unknown recipe, key or GLAN_* variable (with the nearest known name), a value
+    out of bounds, a config file that is missing or is not TOML.
+    """
+    given = given_settings(flags, recipe=recipe, config=config)
+    return validated({**(beneath or {}), **given})
+
+
+def given_settings(flags: dict[str, Any] | None = None, *, recipe: str | None = None,
+                   config: Path | None = None) -> dict[str, Any]:
+    """Only what somebody asked for: the merged layers without the defaults of settings not mentioned."""
+    return {**_recipe(recipe), **_config(config), **_environment(), **(flags or {})}
+
+
+def validated(values: dict[str, Any]) -> Settings:
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise SettingsError(_in_one_line(error)) from None
+
+
+def _recipe(name: str | None) -> dict[str, Any]:
+    if name is None:
+        return {}
+    if name not in recipes():
+        raise SettingsError(f"--recipe {name!r} is unknown{_nearest(name, recipes())}; known: {', '.join(recipes())}")
+    with resources.as_file(resources.files("glan_dspy") / "recipes" / f"{name}.toml") as path:
+        return _toml(path)
+
+
+def _config(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    values = _toml(path)
+    for key in values:
+        if key not in Settings.model_fields:
+            raise SettingsError(f"{path}: unknown setting {key!r}{_nearest(key, Settings.model_fields)}; "
+                                "`glan generate --help` lists them all")
+    return values
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise SettingsError(f"cannot read the config file {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not TOML: {error}") from None
+
+
+def _environment() -> dict[str, Any]:
+    from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError as EnvError
+
+    class Environment(BaseSettings):
+        model_config = SettingsConfigDict(env_prefix="GLAN_", extra="ignore")
+
+    known = {f"GLAN_{name.upper()}": name for name in Settings.model_fields}
+    for name in os.environ:
+        if name.upper().startswith("GLAN_") and name.upper() not in known:
+            raise SettingsError(f"the environment sets {name}, which is no setting{_nearest(name.upper(), known)}; unset it")
+    Environment.model_fields.update(Settings.model_fields)
+    try:
+        found = EnvSettingsSource(Environment, env_prefix="GLAN_")()
+    except EnvError as error:
+        raise SettingsError(f"the environment's GLAN_* settings cannot be read: {error}; lists and objects are JSON") from None
+    return {name: value for name, value in found.items() if name in Settings.model_fields}
+
+
+def _nearest(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _in_one_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else "settings"
+    if first["type"] == "extra_forbidden":
+        return f"unknown setting {name!r}{_nearest(name, Settings.model_fields)}"
+    text = str(first["msg"]).removeprefix("Value error, ")
+    text = text[0].lower() + text[1:]
+    return f"--{name.replace('_', '-')} {first['input']!r}: {text}"

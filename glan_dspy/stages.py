@@ -1,0 +1,231 @@
+"""One small dspy.Module a stage: it words the inputs, asks, and returns typed records.
+
+A module does not sample, loop over a tree or touch a file. It raises `BadReply` when the model answered
+badly; whoever drives it decides whether to ask again. Every module has the same two faces as DSPy's own:
+`await stage.acall(...)`, and `stage(...)` for those without a loop, which runs the very same coroutine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import dspy
+from dspy.utils.exceptions import AdapterParseError
+from pydantic import BaseModel
+
+from glan_dspy.engines.background import run_sync
+from glan_dspy.engines.base import CALL, Call
+from glan_dspy.engines.journal import refusal_of, text_of
+from glan_dspy.errors import BadReply
+from glan_dspy.gates.abstention import abstains
+from glan_dspy.records import MAX_LEVEL, MIN_LEVEL, ClassSession, Sample, Subject, Syllabus, digest
+from glan_dspy.signatures import (
+    AnswerQuestion, DesignSyllabus, DesignTaxonomy, DraftSubjects, DraftSyllabus, ExtractSubjects, ExtractSyllabus,
+    FieldOutline, ListSubjects, SubjectOutline, WriteQuestion,
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a stage samples from its model; they travel with each call, not in the LM."""
+
+    temperature: float = 1.0
+    top_p: float = 0.95
+    max_tokens: int = 8192
+    seed: int | None = None
+    """The run's seed; what is sent differs from call to call. None sends none."""
+    draft_first: bool = False
+
+    def config(self, call: Call) -> dict[str, Any]:
+        config: dict[str, Any] = {"temperature": self.temperature, "top_p": self.top_p, "max_tokens": self.max_tokens}
+        if self.seed is not None and call.item:
+            config["seed"] = int(digest(self.seed, call.key)[:7], 16)
+        return config
+
+
+class Stage(dspy.Module):  # type: ignore[misc]
+    """What the stages share: one way to ask, and the synchronous face."""
+
+    name: str
+
+    def __init__(self, options: Options | None = None) -> None:
+        super().__init__()
+        self.options = options or Options()
+
+    def forward(self, **inputs: Any) -> dspy.Prediction:
+        return run_sync(self.aforward(**inputs))
+
+    async def aforward(self, **inputs: Any) -> dspy.Prediction:
+        raise NotImplementedError
+
+    async def ask(self, predictor: str, **inputs: Any) -> dspy.Prediction:
+        """One reply of one predictor, parsed. Raises BadReply when it cannot be used."""
+        outer = CALL.get() or Call(stage=self.name, item="")
+        call = replace(outer, stage=f"{self.name}.{predictor}", response=None, id="")
+        token = CALL.set(call)
+        try:
+            prediction = await getattr(self, predictor).acall(**inputs, config=self.options.config(call))
+        except AdapterParseError as error:
+            check_ending(call, error.lm_response or "")
+            raise BadReply("unparseable" if str(error.lm_response or "").strip() else "empty",
+                           str(error.lm_response or ""), _first_line(error)) from error
+        finally:
+            CALL.reset(token)
+            # What the caller holds tells of the last reply, also of one that could not be used.
+            outer.id, outer.response, outer.attempt = call.id, call.response, call.attempt
+        check_ending(call, "")
+        return prediction
+
+
+def check_ending(call: Call, raw: str) -> None:
+    """Raises BadReply for a reply that did not come to its own end, whatever it looks like.
+
+    This comes before the parsed value is believed: a JSON object cut in the middle can be repaired into
+    a whole one that nobody wrote.
+    """
+    if call.response is None:
+        return
+    raw = text_of(call.response) or raw
+    if refusal := refusal_of(call.response):
+        raise BadReply("refusal", refusal, again=False)
+    match call.response.finish_reason:
+        case "stop" | "tool_call":
+            return
+        case "length":
+            raise BadReply("truncated", raw, "the reply reached its token limit", again=False)
+        case "content_filter":
+            raise BadReply("content_filter", raw, again=False)
+        case other:
+            raise BadReply("unknown_finish", raw, f"the reply ended for an unknown reason ({other})")
+
+
+def _first_line(error: AdapterParseError) -> str:
+    return str(error.__cause__ or error).splitlines()[0][:300]
+
+
+def _raw(value: Sequence[BaseModel]) -> str:
+    return "\n".join(item.model_dump_json() for item in value)
+
+
+class Taxonomy(Stage):
+    """§2.1: fields, their sub-fields, and the disciplines in them."""
+
+    name = "taxonomy"
+
+    def __init__(self, options: Options | None = None) -> None:
+        super().__init__(options)
+        self.design = dspy.Predict(DesignTaxonomy)
+
+    async def aforward(self, max_fields: int, language: str = "English") -> dspy.Prediction:
+        """`.fields`: at most max_fields FieldOutlines, none without a discipline."""
+        reply = await self.ask("design", language=language, max_fields=max_fields)
+        fields: list[FieldOutline] = [field for field in reply.fields_of_knowledge
+                                      if any(sub.disciplines for sub in field.sub_fields)]
+        if not fields:
+            raise BadReply("wrong_shape", _raw(reply.fields_of_knowledge), "the taxonomy is empty")
+        return dspy.Prediction(fields=fields[:max_fields])
+
+
+class Subjects(Stage):
+    """§2.2: what a student of the discipline should learn. `options.draft_first` asks in the paper's two rounds."""
+
+    name = "subjects"
+
+    def __init__(self, options: Options | None = None) -> None:
+        super().__init__(options)
+        self.list = dspy.Predict(ListSubjects)
+        self.draft = dspy.Predict(DraftSubjects)
+        self.extract = dspy.Predict(ExtractSubjects)
+
+    async def aforward(self, discipline: str, max_subjects: int, max_subtopics: int,
+                       language: str = "English") -> dspy.Prediction:
+        """`.subjects`: the SubjectOutlines of one reply, as they came, every level within 100-900."""
+        inputs = {"discipline": discipline, "max_subjects": max_subjects, "max_subtopics": max_subtopics,
+                  "language": language}
+        if self.options.draft_first:
+            draft = await self.ask("draft", **inputs)
+            reply = await self.ask("extract", draft=draft.draft)
+        else:
+            reply = await self.ask("list", **inputs)
+        subjects: list[SubjectOutline] = reply.subjects
+        if not subjects:
+            raise BadReply("wrong_shape", "", "the subject list is empty")
+        if wrong := [s for s in subjects if not MIN_LEVEL <= s.level <= MAX_LEVEL]:
+            raise BadReply("wrong_shape", _raw(subjects), f"level {wrong[0].level} is outside {MIN_LEVEL}-{MAX_LEVEL}")
+        return dspy.Prediction(subjects=subjects)
+
+
+class SyllabusDesign(Stage):
+    """§2.3: the subject's class sessions with their key concepts."""
+
+    name = "syllabus"
+
+    def __init__(self, options: Options | None = None) -> None:
+        super().__init__(options)
+        self.design = dspy.Predict(DesignSyllabus)
+        self.draft = dspy.Predict(DraftSyllabus)
+        self.extract = dspy.Predict(ExtractSyllabus)
+
+    async def aforward(self, subject: Subject, max_sessions: int, language: str = "English") -> dspy.Prediction:
+        """`.introduction` and `.sessions`: ClassSessions in teaching order, as they came."""
+        inputs = {"discipline": subject.discipline, "subject": subject.name, "level": subject.level,
+                  "subtopics": list(subject.subtopics), "max_sessions": max_sessions, "language": language}
+        if self.options.draft_first:
+            draft = await self.ask("draft", **inputs)
+            reply = await self.ask("extract", draft=draft.draft)
+        else:
+            reply = await self.ask("design", **inputs)
+        sessions = [ClassSession(name=s.name, description=s.description, key_concepts=tuple(s.key_concepts))
+                    for s in reply.sessions]
+        if not any(session.key_concepts for session in sessions):
+            raise BadReply("wrong_shape", _raw(sessions), "the syllabus has no class session with key concepts")
+        return dspy.Prediction(introduction=reply.introduction, sessions=sessions)
+
+
+class QuestionWriter(Stage):
+    """§2.4: one question for one sample, shown with its whole syllabus."""
+
+    name = "question"
+
+    def __init__(self, options: Options | None = None) -> None:
+        super().__init__(options)
+        self.write = dspy.Predict(WriteQuestion)
+
+    async def aforward(self, subject: Subject, syllabus: Syllabus, sample: Sample, language: str) -> dspy.Prediction:
+        """`.question`: the text, stripped."""
+        return await self.ask(
+            "write", language=language, max_tokens=self.options.max_tokens, discipline=subject.discipline,
+            subject=subject.name, level=subject.level, syllabus=outline(syllabus),
+            sessions=[syllabus.sessions[index].name for index in sample.sessions],
+            key_concepts=list(sample.key_concepts))
+
+
+class AnswerWriter(Stage):
+    """§2.4: the answer to a question, from a call of its own."""
+
+    name = "answer"
+
+    def __init__(self, options: Options | None = None, sees: str = "subject") -> None:
+        super().__init__(options)
+        self.sees = sees
+        self.write = dspy.Predict(AnswerQuestion)
+
+    async def aforward(self, question: str, language: str | None = None, subject: str | None = None,
+                       level: int | str | None = None) -> dspy.Prediction:
+        """`.answer`: the text, stripped. An answer that abstains is a BadReply."""
+        alone = self.sees == "question"
+        reply = await self.ask("write", question=question, language=None if alone else language or None,
+                               subject=None if alone else subject or None, level=None if alone else level or None)
+        if abstains(reply.answer):
+            raise BadReply("abstained", reply.answer, "the model says that it does not know", again=False)
+        return reply
+
+
+@lru_cache(maxsize=256)
+def outline(syllabus: Syllabus) -> str:
+    """The syllabus as a question's prompt shows it: a line a session. All its questions begin with these words."""
+    return "\n".join(f"{number}. {session.name}: {'; '.join(session.key_concepts)}"
+                     for number, session in enumerate(syllabus.sessions, 1))
