@@ -41,7 +41,7 @@ class Plan(NamedTuple):
     labels: dict[str, str]
 
 
-class CompactAdapter(dspy.Adapter):  # type: ignore[misc]
+class CompactAdapter(dspy.Adapter):
     """The project's own adapter; works with DSPy's demos, traces, optimizers and DummyLM."""
 
     def __init__(self) -> None:
@@ -69,14 +69,16 @@ class CompactAdapter(dspy.Adapter):  # type: ignore[misc]
         messages += self.format_demos(signature, demos)
         return [*messages, {"role": "user", "content": self.format_user_message_content(signature, inputs)}]
 
-    def format_user_message_content(self, signature: Any, inputs: Json, prefix: str = "", suffix: str = "",
-                                    main_request: bool = False) -> str:
+    def format_user_message_content(
+        self, signature: Any, inputs: Json, prefix: str = "", suffix: str = "", main_request: bool = False
+    ) -> str:
         labels = self.plan(signature).labels
         lines = [_labelled(labels[name], inputs[name]) for name in labels if inputs.get(name) is not None]
         return "\n".join(part for part in (prefix, *lines, suffix) if part)
 
-    def format_assistant_message_content(self, signature: Any, outputs: Json,
-                                         missing_field_message: str | None = None) -> str:
+    def format_assistant_message_content(
+        self, signature: Any, outputs: Json, missing_field_message: str | None = None
+    ) -> str:
         plan = self.plan(signature)
         if plan.text_field:
             return str(outputs.get(plan.text_field, missing_field_message))
@@ -98,8 +100,13 @@ class CompactAdapter(dspy.Adapter):  # type: ignore[misc]
             reply = read_json(text, plan.model)
         except ValueError as error:
             # parsed_result stays None: with a partial one GEPA's tracing of failures crashes (dspy 3.4.1).
-            raise AdapterParseError(adapter_name="CompactAdapter", signature=signature, lm_response=completion,
-                                    message=_why(error), parsed_result=None) from error
+            raise AdapterParseError(
+                adapter_name="CompactAdapter",
+                signature=signature,
+                lm_response=completion,
+                message=_why(error),
+                parsed_result=None,
+            ) from error
         return {name: getattr(reply, name) for name in signature.output_fields}
 
 
@@ -107,8 +114,11 @@ def make_plan(signature: Any) -> Plan:
     """Everything about a signature that does not depend on the inputs."""
     outputs: dict[str, FieldInfo] = signature.output_fields
     text_field = next(iter(outputs)) if len(outputs) == 1 and _only(outputs).annotation is str else None
-    model = create_model(f"{signature.__name__}Reply", __config__=ConfigDict(extra="ignore"),
-                         **{name: (field.annotation, _plain(field)) for name, field in outputs.items()})  # type: ignore[call-overload]
+    model = create_model(
+        f"{signature.__name__}Reply",
+        __config__=ConfigDict(extra="ignore"),
+        **{name: (field.annotation, _plain(field)) for name, field in outputs.items()},
+    )  # type: ignore[call-overload]
     instruction = " ".join(str(signature.instructions).split()) if _is_wrapped(signature) else signature.instructions
     labels = {name: name.replace("_", " ").capitalize() for name in signature.input_fields}
     if text_field:
@@ -150,8 +160,9 @@ def _value(value: Any) -> str:
 
 
 def _json(value: Any) -> str:
-    return orjson.dumps(value, default=lambda other: other.model_dump() if isinstance(other, BaseModel) else str(other)
-                        ).decode()
+    return orjson.dumps(
+        value, default=lambda other: other.model_dump() if isinstance(other, BaseModel) else str(other)
+    ).decode()
 
 
 def shape(schema: Json) -> str:
@@ -193,8 +204,11 @@ def strict(schema: Json) -> Json:
             return [walk(item) for item in node]
         if not isinstance(node, dict):
             return node
-        kept = {key: walk(value, names=key in {"properties", "$defs"})
-                for key, value in node.items() if names or key in _WIRE_KEYS}
+        kept = {
+            key: walk(value, names=key in {"properties", "$defs"})
+            for key, value in node.items()
+            if names or key in _WIRE_KEYS
+        }
         if not names and node.get("type") == "object":
             kept |= {"required": list(node["properties"]), "additionalProperties": False}
         return kept
@@ -215,7 +229,7 @@ def without_thinking(text: str) -> str:
 
 def _prose(text: str, field: str) -> str:
     label = re.match(rf"\s*(\*\*|#+ )?{field}\s*:\s*(\*\*)?\s*", text, re.IGNORECASE)
-    text = (text[label.end():] if label else text).strip()
+    text = (text[label.end() :] if label else text).strip()
     if not text:
         raise ValueError("the reply is empty")
     return text
@@ -257,7 +271,7 @@ _COMMANDS = re.compile(
     r"|r(?:ho|ight|angle|ceil|floor|m\b|ule|aise|eal|Re\b)"
     r"|t(?:heta|ext|imes|au|an\b|anh|o\b|op|ilde|frac|riangle|extbf|herefore|t\b|ag|ran)"
     r"|u(?:psilon|parrow|plus|nder|p\b|rl)"
-    r"|[^\"\\/bfnrtu]"          # no JSON escape at all: \alpha, \sum, \(
+    r"|[^\"\\/bfnrtu]"  # no JSON escape at all: \alpha, \sum, \(
     r"|u(?![0-9a-fA-F]{4}))"
 )
 

@@ -13,15 +13,15 @@ from glan_dspy.settings import Settings
 # DSPy would otherwise fetch a price list from the network at its first call.
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "true")
 
-import dspy  # noqa: E402
+import dspy
 
-from glan_dspy.engines.background import SyncFace  # noqa: E402
-from glan_dspy.engines.base import AsyncEngine  # noqa: E402
-from glan_dspy.engines.journal import Journal  # noqa: E402
-from glan_dspy.engines.meter import Meter, free, unknown_price  # noqa: E402
-from glan_dspy.engines.openai import Endpoint, OpenAIEngine  # noqa: E402
-from glan_dspy.engines.rehearsal import RehearsalEngine, is_rehearsal  # noqa: E402
-from glan_dspy.engines.retry import Pause, Retry  # noqa: E402
+from glan_dspy.engines.background import SyncFace
+from glan_dspy.engines.base import AsyncEngine
+from glan_dspy.engines.endpoint import Endpoint
+from glan_dspy.engines.journal import Journal
+from glan_dspy.engines.meter import Meter, free, unknown_price
+from glan_dspy.engines.rehearsal import RehearsalEngine, is_rehearsal
+from glan_dspy.engines.retry import Pause, Retry
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,12 @@ def connect(settings: Settings, pause: Pause = asyncio.sleep) -> Models:
             made[model, elsewhere] = (language_model(model, engine, settings.max_attempts, pause), engine)
         return made[model, elsewhere][0]
 
-    return Models(lm(settings.curriculum_model, False), lm(settings.question_model, False),
-                  lm(settings.answer_model, True), tuple(engine for _, engine in made.values()))
+    return Models(
+        lm(settings.curriculum_model, False),
+        lm(settings.question_model, False),
+        lm(settings.answer_model, True),
+        tuple(engine for _, engine in made.values()),
+    )
 
 
 def language_model(model: str, engine: AsyncEngine, max_attempts: int = 1, pause: Pause = asyncio.sleep) -> dspy.LM:
@@ -66,7 +70,7 @@ def language_model(model: str, engine: AsyncEngine, max_attempts: int = 1, pause
 class AsyncFace(SyncFace):
     """What `dspy.LM` takes as `async_engine`: the same capabilities, awaited."""
 
-    async def complete(self, request: Any) -> Any:  # type: ignore[override]
+    async def complete(self, request: Any) -> Any:
         return await self.engine.complete(request)
 
 
@@ -79,11 +83,15 @@ def engine_for(model: str, settings: Settings, for_answer: bool) -> AsyncEngine:
     endpoint = endpoint_of(settings)
     if for_answer:
         # An endpoint of its own gets a key of its own: the first one's key is not shown to a second server.
-        endpoint = replace(endpoint, azure=endpoint.azure and not settings.answer_base_url,
-                           base_url=settings.answer_base_url or endpoint.base_url,
-                           key_variable=settings.answer_api_key_env or
-                           ("" if settings.answer_base_url else endpoint.key_variable))
+        endpoint = replace(
+            endpoint,
+            azure=endpoint.azure and not settings.answer_base_url,
+            base_url=settings.answer_base_url or endpoint.base_url,
+            key_variable=settings.answer_api_key_env or ("" if settings.answer_base_url else endpoint.key_variable),
+        )
     require_key(endpoint, model)
+    from glan_dspy.engines.openai import OpenAIEngine
+
     return OpenAIEngine(endpoint)
 
 
@@ -92,10 +100,14 @@ def endpoint_of(settings: Settings) -> Endpoint:
     return Endpoint(
         base_url=settings.base_url or os.environ.get("OPENAI_BASE_URL") or None,
         key_variable="AZURE_OPENAI_API_KEY" if azure else "OPENAI_API_KEY",
-        azure=azure, extra_body=settings.extra_body,
+        azure=azure,
+        extra_body=settings.extra_body,
         extra_headers=dict(_header(line) for line in settings.extra_header),
-        timeout=settings.timeout, connections=settings.concurrency + 8,
-        reasoning_effort=settings.reasoning_effort, reasoning_headroom=settings.reasoning_headroom)
+        timeout=settings.timeout,
+        connections=settings.concurrency + 8,
+        reasoning_effort=settings.reasoning_effort,
+        reasoning_headroom=settings.reasoning_headroom,
+    )
 
 
 def _header(line: str) -> tuple[str, str]:
@@ -108,4 +120,5 @@ def require_key(endpoint: Endpoint, model: str) -> None:
         return
     raise UserError(
         f"model {model!r} needs a key: set {endpoint.key_variable}, or --base-url for a server of your own; "
-        "--model-name rehearsal needs neither")
+        "--model-name rehearsal needs neither"
+    )

@@ -66,8 +66,9 @@ def _text(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        raise UserError(f"there is no disciplines file {path}; name one with --disciplines-filepath, "
-                        "or use --discipline NAME") from None
+        raise UserError(
+            f"there is no disciplines file {path}; name one with --disciplines-filepath, or use --discipline NAME"
+        ) from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from None
     except OSError as error:

@@ -29,7 +29,7 @@ from glan_dspy.stages import AnswerWriter, Options, QuestionWriter, Subjects, Sy
 STATE_VERSION = 1
 
 
-class GLANPrediction(dspy.Prediction):  # type: ignore[misc]
+class GLANPrediction(dspy.Prediction):
     """Everything made on one path."""
 
     discipline: Discipline
@@ -41,7 +41,7 @@ class GLANPrediction(dspy.Prediction):  # type: ignore[misc]
     answer: str
 
 
-class GLAN(dspy.Module):  # type: ignore[misc]
+class GLAN(dspy.Module):
     """The whole method as one program.
 
     >>> glan = GLAN(Settings(language="English", model_name="rehearsal"))
@@ -74,22 +74,41 @@ class GLAN(dspy.Module):  # type: ignore[misc]
         """One path, chosen by `seed`. Raises BadReply when a stage's reply cannot be used."""
         s, home = self.settings, Discipline(name=discipline)
         language = language or s.language
-        outlines = (await self.subjects.acall(
-            discipline=discipline, max_subjects=s.max_number_of_subjects, max_subtopics=s.max_number_of_subtopics,
-            language=s.curriculum_language)).subjects
-        subjects = merge_subjects(home, ((o.name, o.level, o.subtopics) for o in outlines),
-                                  s.max_number_of_subjects, s.max_number_of_subtopics)
+        outlines = (
+            await self.subjects.acall(
+                discipline=discipline,
+                max_subjects=s.max_number_of_subjects,
+                max_subtopics=s.max_number_of_subtopics,
+                language=s.curriculum_language,
+            )
+        ).subjects
+        subjects = merge_subjects(
+            home,
+            ((o.name, o.level, o.subtopics) for o in outlines),
+            s.max_number_of_subjects,
+            s.max_number_of_subtopics,
+        )
         subject = random.Random(seed).choice(subjects)
-        designed = await self.syllabus.acall(subject=subject, max_sessions=s.max_number_of_session_name,
-                                             language=s.curriculum_language)
+        designed = await self.syllabus.acall(
+            subject=subject, max_sessions=s.max_number_of_session_name, language=s.curriculum_language
+        )
         syllabus = make_syllabus(subject, designed, s.max_number_of_session_name)
         sample = sample_syllabus(syllabus, 1, s.double_share, seed)[0]
-        question = (await self.question.acall(subject=subject, syllabus=syllabus, sample=sample,
-                                              language=language)).question
-        answer = (await self.answer.acall(question=question, language=language, subject=subject.name,
-                                          level=subject.level)).answer
-        return GLANPrediction(discipline=home, subjects=subjects, subject=subject, syllabus=syllabus, sample=sample,
-                              question=question, answer=answer)
+        question = (
+            await self.question.acall(subject=subject, syllabus=syllabus, sample=sample, language=language)
+        ).question
+        answer = (
+            await self.answer.acall(question=question, language=language, subject=subject.name, level=subject.level)
+        ).answer
+        return GLANPrediction(
+            discipline=home,
+            subjects=subjects,
+            subject=subject,
+            syllabus=syllabus,
+            sample=sample,
+            question=question,
+            answer=answer,
+        )
 
     # --- state: JSON, without an LM, with the field names beside it ---------------------------------
 
@@ -109,9 +128,11 @@ class GLAN(dspy.Module):  # type: ignore[misc]
         """Writes the state as JSON, with what it takes to refuse it where it does not fit."""
         import glan_dspy
 
-        state = {**self.state(), "metadata": {"dependency_versions": {"dspy": dspy.__version__}},
-                 "glan": {"state_version": STATE_VERSION, "glan_dspy": glan_dspy.__version__,
-                          "fields": self._fields()}}
+        state = {
+            **self.state(),
+            "metadata": {"dependency_versions": {"dspy": dspy.__version__}},
+            "glan": {"state_version": STATE_VERSION, "glan_dspy": glan_dspy.__version__, "fields": self._fields()},
+        }
         Path(path).write_bytes(orjson.dumps(state, option=orjson.OPT_INDENT_2, default=str))
 
     def load(self, path: str | Path, *args: Any, **kwargs: Any) -> None:
@@ -124,14 +145,20 @@ class GLAN(dspy.Module):  # type: ignore[misc]
         fields = state.get("glan", {}).get("fields")
         for name, mine in self._fields().items():
             if name not in state:
-                raise UserError(f"program {path} has no predictor {name!r}: it was not saved from GLAN; "
-                                "`glan optimize` makes one that fits")
+                raise UserError(
+                    f"program {path} has no predictor {name!r}: it was not saved from GLAN; "
+                    "`glan optimize` makes one that fits"
+                )
             if fields is not None and fields.get(name) != mine:
-                raise UserError(f"program {path} was saved from other fields of {name}: {fields.get(name)}, "
-                                f"this version has {mine}; compile it again with `glan optimize`")
+                raise UserError(
+                    f"program {path} was saved from other fields of {name}: {fields.get(name)}, "
+                    f"this version has {mine}; compile it again with `glan optimize`"
+                )
             if len(state[name].get("signature", {}).get("fields", [])) != len(mine):
-                raise UserError(f"program {path} has another number of fields in {name} than this version ({mine}); "
-                                "compile it again with `glan optimize`")
+                raise UserError(
+                    f"program {path} has another number of fields in {name} than this version ({mine}); "
+                    "compile it again with `glan optimize`"
+                )
         self.load_state({name: {**state[name], "lm": None} for name in self._fields()})
 
     def _fields(self) -> dict[str, list[str]]:
@@ -155,8 +182,9 @@ def make_syllabus(subject: Subject, designed: dspy.Prediction, max_sessions: int
     sessions = merge_sessions(designed.sessions, max_sessions)
     if not sessions:
         raise BadReply("wrong_shape", "", "no class session has both a name and key concepts")
-    return Syllabus(id=records.syllabus_id(subject.id), subject_id=subject.id, introduction=designed.introduction,
-                    sessions=sessions)
+    return Syllabus(
+        id=records.syllabus_id(subject.id), subject_id=subject.id, introduction=designed.introduction, sessions=sessions
+    )
 
 
 def open_program(settings: Settings) -> GLAN:

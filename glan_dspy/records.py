@@ -190,8 +190,9 @@ def _union(*lists: Iterable[str]) -> tuple[str, ...]:
     return tuple(seen.values())
 
 
-def merge_subjects(discipline: Discipline, outlines: Iterable[tuple[str, int, Iterable[str]]],
-                   max_subjects: int, max_subtopics: int) -> tuple[Subject, ...]:
+def merge_subjects(
+    discipline: Discipline, outlines: Iterable[tuple[str, int, Iterable[str]]], max_subjects: int, max_subtopics: int
+) -> tuple[Subject, ...]:
     """One discipline's subjects from (name, level, subtopics) of all its queries, in query order.
 
     A name that comes twice is one subject: the first level, the subtopics of both. The first
@@ -204,8 +205,14 @@ def merge_subjects(discipline: Discipline, outlines: Iterable[tuple[str, int, It
         merged[identity] = (first_name, first_level, _union(known, subtopics))
     kept = list(merged.items())[:max_subjects]
     return tuple(
-        Subject(id=identity, discipline=discipline.name, name=name, level=level,
-                subtopics=subtopics[:max_subtopics], place=(index, len(kept)))
+        Subject(
+            id=identity,
+            discipline=discipline.name,
+            name=name,
+            level=level,
+            subtopics=subtopics[:max_subtopics],
+            place=(index, len(kept)),
+        )
         for index, (identity, (name, level, subtopics)) in enumerate(kept)
     )
 

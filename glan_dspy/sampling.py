@@ -73,8 +73,11 @@ def _split(count: int, share: float, have: Combinations) -> tuple[int, int]:
 
 
 def _interleave(first: list[Sample], second: list[Sample]) -> Iterator[Sample]:
-    placed = [((2 * i + 1) / (2 * len(group)), kind, item)
-              for kind, group in enumerate((first, second)) for i, item in enumerate(group)]
+    placed = [
+        ((2 * i + 1) / (2 * len(group)), kind, item)
+        for kind, group in enumerate((first, second))
+        for i, item in enumerate(group)
+    ]
     return (item for _, _, item in sorted(placed, key=lambda p: p[:2]))
 
 
@@ -133,8 +136,11 @@ def _singles(syllabus: Syllabus) -> list[_Unit]:
 
 def _doubles(syllabus: Syllabus) -> list[_Unit]:
     sizes = [len(session.key_concepts) for session in syllabus.sessions]
-    return [_Unit((i, j), _count_double(sizes[i], sizes[j]), partial(_nth_double, sizes[i], sizes[j]))
-            for i, j in itertools.combinations(range(len(sizes)), 2) if sizes[i] and sizes[j]]
+    return [
+        _Unit((i, j), _count_double(sizes[i], sizes[j]), partial(_nth_double, sizes[i], sizes[j]))
+        for i, j in itertools.combinations(range(len(sizes)), 2)
+        if sizes[i] and sizes[j]
+    ]
 
 
 # --- counting and numbering subsets ---------------------------------------------------------------

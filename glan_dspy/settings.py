@@ -34,7 +34,13 @@ def _setting(default: Any, text: str, role: Role, panel: str, **limits: Any) -> 
 
 
 _WHAT, _METHOD, _MODEL, _PACE, _ENDPOINT, _FILES = (
-    "What is made", "How the method is walked", "Models", "Pace", "Endpoint", "Files")
+    "What is made",
+    "How the method is walked",
+    "Models",
+    "Pace",
+    "Endpoint",
+    "Files",
+)
 
 
 class Settings(BaseModel):
@@ -44,89 +50,126 @@ class Settings(BaseModel):
 
     # --- what is made
     disciplines_filepath: str = _setting(
-        "disciplines.txt", "File with one discipline a line; '# Field' lines group them.", "volume", _WHAT)
-    discipline: tuple[str, ...] = _setting(
-        (), "A discipline by name, instead of a file (repeatable).", "volume", _WHAT)
+        "disciplines.txt", "File with one discipline a line; '# Field' lines group them.", "volume", _WHAT
+    )
+    discipline: tuple[str, ...] = _setting((), "A discipline by name, instead of a file (repeatable).", "volume", _WHAT)
     language: str = _setting("Korean", "Language of the questions and answers, by its English name.", "content", _WHAT)
     curriculum_language: str = _setting(
-        "English", "Language of subjects and syllabi: models know curricula best in English.", "content", _WHAT)
-    max_number_of_fields: int = _setting(
-        1, "Most fields in a generated taxonomy.", "content", _WHAT, ge=1)
+        "English", "Language of subjects and syllabi: models know curricula best in English.", "content", _WHAT
+    )
+    max_number_of_fields: int = _setting(1, "Most fields in a generated taxonomy.", "content", _WHAT, ge=1)
     max_number_of_subjects: int = _setting(
-        2, "Most subjects a discipline, after merging all subject queries.", "content", _WHAT, ge=1)
+        2, "Most subjects a discipline, after merging all subject queries.", "content", _WHAT, ge=1
+    )
     max_number_of_subtopics: int = _setting(5, "Most subtopics a subject.", "content", _WHAT, ge=1)
     max_number_of_session_name: int = _setting(3, "Most class sessions a syllabus.", "content", _WHAT, ge=1)
     num_iterations: int = _setting(
-        2, "Rounds of questions a syllabus; questions = rounds x questions a round.", "volume", _WHAT, ge=1)
+        2, "Rounds of questions a syllabus; questions = rounds x questions a round.", "volume", _WHAT, ge=1
+    )
     num_questions_per_iteration: int = _setting(5, "Questions a round.", "volume", _WHAT, ge=1)
     generate_disciplines: bool = _setting(
-        False, "Make a taxonomy first and stop for a person to check it (--yes goes on).", "once", _WHAT)
-    generate_question_only: bool = _setting(False, "Stop after the questions; a rerun without it answers them.",
-                                            "once", _WHAT)
+        False, "Make a taxonomy first and stop for a person to check it (--yes goes on).", "once", _WHAT
+    )
+    generate_question_only: bool = _setting(
+        False, "Stop after the questions; a rerun without it answers them.", "once", _WHAT
+    )
     questions_filepath: str | None = _setting(
-        None, "Answer the questions of this JSONL file instead of making some (same as `glan answer`).",
-        "once", _WHAT)
+        None, "Answer the questions of this JSONL file instead of making some (same as `glan answer`).", "once", _WHAT
+    )
 
     # --- how the method is walked
     num_taxonomy_queries: int = _setting(1, "Times the taxonomy is asked for and merged.", "content", _METHOD, ge=1)
     num_subject_queries: int = _setting(
-        1, "Times a discipline's subjects are asked for and merged (the paper: 10).", "content", _METHOD, ge=1)
+        1, "Times a discipline's subjects are asked for and merged (the paper: 10).", "content", _METHOD, ge=1
+    )
     draft_first: bool = _setting(
-        False, "Subjects and syllabi as free text first, then extracted (the paper); twice the calls.",
-        "content", _METHOD)
+        False,
+        "Subjects and syllabi as free text first, then extracted (the paper); twice the calls.",
+        "content",
+        _METHOD,
+    )
     double_share: float = _setting(
-        0.5, "Share of questions that combine two class sessions, 0..1.", "content", _METHOD, ge=0, le=1)
+        0.5, "Share of questions that combine two class sessions, 0..1.", "content", _METHOD, ge=0, le=1
+    )
     answer_sees: Literal["subject", "question"] = _setting(
-        "subject", "What the answering model is shown: the question with its subject and level, or it alone (paper).",
-        "content", _METHOD)
+        "subject",
+        "What the answering model is shown: the question with its subject and level, or it alone (paper).",
+        "content",
+        _METHOD,
+    )
     max_asks: int = _setting(
-        3, "Times one thing is asked while the replies cannot be used; then it is rejected.", "content", _METHOD, ge=1)
+        3, "Times one thing is asked while the replies cannot be used; then it is rejected.", "content", _METHOD, ge=1
+    )
     question_max_tokens: int = _setting(768, "Token limit of a question.", "content", _METHOD, ge=1)
     answer_max_tokens: int = _setting(2048, "Token limit of an answer.", "content", _METHOD, ge=1)
     curriculum_max_tokens: int = _setting(
-        8192, "Token limit of a taxonomy, a subject list or a syllabus.", "content", _METHOD, ge=1)
+        8192, "Token limit of a taxonomy, a subject list or a syllabus.", "content", _METHOD, ge=1
+    )
     seed: int = _setting(0, "Decides the samples; sent to the model as well.", "content", _METHOD, ge=0)
 
     # --- models
     model_name: str = _setting(
-        "gpt-4o", "Model of the questions, and of all stages without one of their own. `rehearsal` is built in.",
-        "content", _MODEL, min_length=1)
+        "gpt-4o",
+        "Model of the questions, and of all stages without one of their own. `rehearsal` is built in.",
+        "content",
+        _MODEL,
+        min_length=1,
+    )
     model_name_for_answer: str | None = _setting(
-        None, "Model of the answers; the question model unless given.", "content", _MODEL, min_length=1)
+        None, "Model of the answers; the question model unless given.", "content", _MODEL, min_length=1
+    )
     model_name_for_curriculum: str | None = _setting(
-        None, "Model of the taxonomy, subjects and syllabi; the question model unless given.", "content", _MODEL,
-        min_length=1)
+        None,
+        "Model of the taxonomy, subjects and syllabi; the question model unless given.",
+        "content",
+        _MODEL,
+        min_length=1,
+    )
     program: str | None = _setting(
-        None, "Compiled program (JSON state) whose prompts replace the built-in ones.", "content", _MODEL)
+        None, "Compiled program (JSON state) whose prompts replace the built-in ones.", "content", _MODEL
+    )
     curriculum_temperature: float = _setting(
-        1.0, "Temperature of taxonomy, subjects and syllabi.", "content", _MODEL, ge=0, le=2)
+        1.0, "Temperature of taxonomy, subjects and syllabi.", "content", _MODEL, ge=0, le=2
+    )
     question_temperature: float = _setting(1.0, "Temperature of the questions.", "content", _MODEL, ge=0, le=2)
     answer_temperature: float = _setting(0.7, "Temperature of the answers.", "content", _MODEL, ge=0, le=2)
     top_p: float = _setting(0.95, "Nucleus sampling of every stage, 0..1.", "content", _MODEL, gt=0, le=1)
     reasoning_effort: str | None = _setting(
-        None, "Passed on to reasoning models: low, medium, high, …", "content", _MODEL)
+        None, "Passed on to reasoning models: low, medium, high, …", "content", _MODEL
+    )
     reasoning_headroom: int | None = _setting(
-        None, "Tokens on top of every limit for a model that thinks first (default 8192 for known ones, else 0).",
-        "content", _MODEL, ge=0)
+        None,
+        "Tokens on top of every limit for a model that thinks first (default 8192 for known ones, else 0).",
+        "content",
+        _MODEL,
+        ge=0,
+    )
 
     # --- pace
     question_batch_size: int = _setting(5, "Question calls in flight.", "pace", _PACE, ge=1)
     answer_batch_size: int = _setting(5, "Answer calls in flight.", "pace", _PACE, ge=1)
     concurrency: int = _setting(64, "Calls in flight in all.", "pace", _PACE, ge=1)
     max_attempts: int = _setting(
-        12, "Times one call is sent while the endpoint fails (429, 5xx, timeouts), with growing pauses.", "pace",
-        _PACE, ge=1)
+        12,
+        "Times one call is sent while the endpoint fails (429, 5xx, timeouts), with growing pauses.",
+        "pace",
+        _PACE,
+        ge=1,
+    )
     timeout: float = _setting(600.0, "Seconds until a call without a reply is given up.", "pace", _PACE, gt=0)
 
     # --- endpoint
     base_url: str | None = _setting(
-        None, "OpenAI-compatible endpoint (also OPENAI_BASE_URL); e.g. http://localhost:8000/v1.", "pace", _ENDPOINT)
+        None, "OpenAI-compatible endpoint (also OPENAI_BASE_URL); e.g. http://localhost:8000/v1.", "pace", _ENDPOINT
+    )
     answer_base_url: str | None = _setting(None, "Endpoint of the answer model, if another.", "pace", _ENDPOINT)
     answer_api_key_env: str | None = _setting(
-        None, "Environment variable that holds the answer endpoint's key.", "pace", _ENDPOINT)
+        None, "Environment variable that holds the answer endpoint's key.", "pace", _ENDPOINT
+    )
     extra_body: Json = _setting({}, "JSON object added to every request.", "pace", _ENDPOINT)
-    extra_header: tuple[str, ...] = _setting((), "'Name: value' sent with every request (repeatable).", "secret",
-                                             _ENDPOINT)
+    extra_header: tuple[str, ...] = _setting(
+        (), "'Name: value' sent with every request (repeatable).", "secret", _ENDPOINT
+    )
 
     # --- files
     logfile_name: str = _setting("logfile.log", "Log, in the run directory.", "pace", _FILES, min_length=1)
@@ -199,8 +242,13 @@ def recipes() -> tuple[str, ...]:
     return tuple(sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")))
 
 
-def load_settings(flags: dict[str, Any] | None = None, *, recipe: str | None = None, config: Path | None = None,
-                  beneath: dict[str, Any] | None = None) -> Settings:
+def load_settings(
+    flags: dict[str, Any] | None = None,
+    *,
+    recipe: str | None = None,
+    config: Path | None = None,
+    beneath: dict[str, Any] | None = None,
+) -> Settings:
     """The settings of all layers; `beneath` lies under the recipe (a run's own settings, when it goes on).
 
     Raises SettingsError: an unknown recipe, key or GLAN_* variable (with the nearest known name), a value
@@ -210,8 +258,9 @@ def load_settings(flags: dict[str, Any] | None = None, *, recipe: str | None = N
     return validated({**(beneath or {}), **given})
 
 
-def given_settings(flags: dict[str, Any] | None = None, *, recipe: str | None = None,
-                   config: Path | None = None) -> dict[str, Any]:
+def given_settings(
+    flags: dict[str, Any] | None = None, *, recipe: str | None = None, config: Path | None = None
+) -> dict[str, Any]:
     """Only what somebody asked for: the merged layers without the defaults of settings not mentioned."""
     return {**_recipe(recipe), **_config(config), **_environment(), **(flags or {})}
 
@@ -238,8 +287,10 @@ def _config(path: Path | None) -> dict[str, Any]:
     values = _toml(path)
     for key in values:
         if key not in Settings.model_fields:
-            raise SettingsError(f"{path}: unknown setting {key!r}{_nearest(key, Settings.model_fields)}; "
-                                "`glan generate --help` lists them all")
+            raise SettingsError(
+                f"{path}: unknown setting {key!r}{_nearest(key, Settings.model_fields)}; "
+                "`glan generate --help` lists them all"
+            )
     return values
 
 
@@ -256,7 +307,8 @@ def _toml(path: Path) -> dict[str, Any]:
 
 
 def _environment() -> dict[str, Any]:
-    from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError as EnvError
+    from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+    from pydantic_settings import SettingsError as EnvError
 
     class Environment(BaseSettings):
         model_config = SettingsConfigDict(env_prefix="GLAN_", extra="ignore")
@@ -264,12 +316,16 @@ def _environment() -> dict[str, Any]:
     known = {f"GLAN_{name.upper()}": name for name in Settings.model_fields}
     for name in os.environ:
         if name.upper().startswith("GLAN_") and name.upper() not in known:
-            raise SettingsError(f"the environment sets {name}, which is no setting{_nearest(name.upper(), known)}; unset it")
+            raise SettingsError(
+                f"the environment sets {name}, which is no setting{_nearest(name.upper(), known)}; unset it"
+            )
     Environment.model_fields.update(Settings.model_fields)
     try:
         found = EnvSettingsSource(Environment, env_prefix="GLAN_")()
     except EnvError as error:
-        raise SettingsError(f"the environment's GLAN_* settings cannot be read: {error}; lists and objects are JSON") from None
+        raise SettingsError(
+            f"the environment's GLAN_* settings cannot be read: {error}; lists and objects are JSON"
+        ) from None
     return {name: value for name, value in found.items() if name in Settings.model_fields}
 
 

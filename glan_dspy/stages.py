@@ -7,10 +7,10 @@ badly; whoever drives it decides whether to ask again. Every module has the same
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import dspy
 from dspy.utils.exceptions import AdapterParseError
@@ -23,9 +23,20 @@ from glan_dspy.errors import BadReply
 from glan_dspy.gates.abstention import abstains
 from glan_dspy.records import MAX_LEVEL, MIN_LEVEL, ClassSession, Sample, Subject, Syllabus, digest
 from glan_dspy.signatures import (
-    AnswerQuestion, DesignSyllabus, DesignTaxonomy, DraftSubjects, DraftSyllabus, ExtractSubjects, ExtractSyllabus,
-    FieldOutline, ListSubjects, SubjectOutline, WriteQuestion,
+    AnswerQuestion,
+    DesignSyllabus,
+    DesignTaxonomy,
+    DraftSubjects,
+    DraftSyllabus,
+    ExtractSubjects,
+    ExtractSyllabus,
+    FieldOutline,
+    ListSubjects,
+    SubjectOutline,
+    WriteQuestion,
 )
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -46,20 +57,21 @@ class Options:
         return config
 
 
-class Stage(dspy.Module):  # type: ignore[misc]
+class Stage(dspy.Module):
     """What the stages share: one way to ask, and the synchronous face."""
 
     name: str
+    aforward: Callable[..., Awaitable[dspy.Prediction]]
 
     def __init__(self, options: Options | None = None) -> None:
         super().__init__()
         self.options = options or Options()
 
     def forward(self, **inputs: Any) -> dspy.Prediction:
-        return run_sync(self.aforward(**inputs))
+        return run_sync(self._as_coroutine(**inputs))
 
-    async def aforward(self, **inputs: Any) -> dspy.Prediction:
-        raise NotImplementedError
+    async def _as_coroutine(self, **inputs: Any) -> dspy.Prediction:
+        return await self.aforward(**inputs)
 
     async def ask(self, predictor: str, **inputs: Any) -> dspy.Prediction:
         """One reply of one predictor, parsed. Raises BadReply when it cannot be used."""
@@ -70,14 +82,40 @@ class Stage(dspy.Module):  # type: ignore[misc]
             prediction = await getattr(self, predictor).acall(**inputs, config=self.options.config(call))
         except AdapterParseError as error:
             check_ending(call, error.lm_response or "")
-            raise BadReply("unparseable" if str(error.lm_response or "").strip() else "empty",
-                           str(error.lm_response or ""), _first_line(error)) from error
+            raise BadReply(
+                "unparseable" if str(error.lm_response or "").strip() else "empty",
+                str(error.lm_response or ""),
+                _first_line(error),
+            ) from error
         finally:
             CALL.reset(token)
             # What the caller holds tells of the last reply, also of one that could not be used.
-            outer.id, outer.response, outer.attempt = call.id, call.response, call.attempt
+            outer.stage, outer.id, outer.attempt, outer.response = call.stage, call.id, call.attempt, call.response
         check_ending(call, "")
         return prediction
+
+
+async def asked(
+    make: Callable[[], Awaitable[T]],
+    limit: int,
+    new_call: Callable[[int], Call],
+    useless: Callable[[Call], None] = lambda call: None,
+) -> tuple[T, Call]:
+    """What `make` gives at the first ask whose reply can be used, and that ask's call.
+
+    A reply that cannot be used is handed to `useless`. Raises the last BadReply after `limit` asks, or sooner
+    where asking again would not change it.
+    """
+    for ask in range(limit):
+        call = new_call(ask)
+        CALL.set(call)
+        try:
+            return await make(), call
+        except BadReply as bad:
+            useless(call)
+            if not bad.again or ask + 1 == limit:
+                raise
+    raise ValueError(f"limit is {limit}; something is asked at least once")
 
 
 def check_ending(call: Call, raw: str) -> None:
@@ -122,8 +160,9 @@ class Taxonomy(Stage):
     async def aforward(self, max_fields: int, language: str = "English") -> dspy.Prediction:
         """`.fields`: at most max_fields FieldOutlines, none without a discipline."""
         reply = await self.ask("design", language=language, max_fields=max_fields)
-        fields: list[FieldOutline] = [field for field in reply.fields_of_knowledge
-                                      if any(sub.disciplines for sub in field.sub_fields)]
+        fields: list[FieldOutline] = [
+            field for field in reply.fields_of_knowledge if any(sub.disciplines for sub in field.sub_fields)
+        ]
         if not fields:
             raise BadReply("wrong_shape", _raw(reply.fields_of_knowledge), "the taxonomy is empty")
         return dspy.Prediction(fields=fields[:max_fields])
@@ -140,11 +179,16 @@ class Subjects(Stage):
         self.draft = dspy.Predict(DraftSubjects)
         self.extract = dspy.Predict(ExtractSubjects)
 
-    async def aforward(self, discipline: str, max_subjects: int, max_subtopics: int,
-                       language: str = "English") -> dspy.Prediction:
+    async def aforward(
+        self, discipline: str, max_subjects: int, max_subtopics: int, language: str = "English"
+    ) -> dspy.Prediction:
         """`.subjects`: the SubjectOutlines of one reply, as they came, every level within 100-900."""
-        inputs = {"discipline": discipline, "max_subjects": max_subjects, "max_subtopics": max_subtopics,
-                  "language": language}
+        inputs = {
+            "discipline": discipline,
+            "max_subjects": max_subjects,
+            "max_subtopics": max_subtopics,
+            "language": language,
+        }
         if self.options.draft_first:
             draft = await self.ask("draft", **inputs)
             reply = await self.ask("extract", draft=draft.draft)
@@ -171,15 +215,23 @@ class SyllabusDesign(Stage):
 
     async def aforward(self, subject: Subject, max_sessions: int, language: str = "English") -> dspy.Prediction:
         """`.introduction` and `.sessions`: ClassSessions in teaching order, as they came."""
-        inputs = {"discipline": subject.discipline, "subject": subject.name, "level": subject.level,
-                  "subtopics": list(subject.subtopics), "max_sessions": max_sessions, "language": language}
+        inputs = {
+            "discipline": subject.discipline,
+            "subject": subject.name,
+            "level": subject.level,
+            "subtopics": list(subject.subtopics),
+            "max_sessions": max_sessions,
+            "language": language,
+        }
         if self.options.draft_first:
             draft = await self.ask("draft", **inputs)
             reply = await self.ask("extract", draft=draft.draft)
         else:
             reply = await self.ask("design", **inputs)
-        sessions = [ClassSession(name=s.name, description=s.description, key_concepts=tuple(s.key_concepts))
-                    for s in reply.sessions]
+        sessions = [
+            ClassSession(name=s.name, description=s.description, key_concepts=tuple(s.key_concepts))
+            for s in reply.sessions
+        ]
         if not any(session.key_concepts for session in sessions):
             raise BadReply("wrong_shape", _raw(sessions), "the syllabus has no class session with key concepts")
         return dspy.Prediction(introduction=reply.introduction, sessions=sessions)
@@ -197,10 +249,16 @@ class QuestionWriter(Stage):
     async def aforward(self, subject: Subject, syllabus: Syllabus, sample: Sample, language: str) -> dspy.Prediction:
         """`.question`: the text, stripped."""
         return await self.ask(
-            "write", language=language, max_tokens=self.options.max_tokens, discipline=subject.discipline,
-            subject=subject.name, level=subject.level, syllabus=outline(syllabus),
+            "write",
+            language=language,
+            max_tokens=self.options.max_tokens,
+            discipline=subject.discipline,
+            subject=subject.name,
+            level=subject.level,
+            syllabus=outline(syllabus),
             sessions=[syllabus.sessions[index].name for index in sample.sessions],
-            key_concepts=list(sample.key_concepts))
+            key_concepts=list(sample.key_concepts),
+        )
 
 
 class AnswerWriter(Stage):
@@ -213,12 +271,18 @@ class AnswerWriter(Stage):
         self.sees = sees
         self.write = dspy.Predict(AnswerQuestion)
 
-    async def aforward(self, question: str, language: str | None = None, subject: str | None = None,
-                       level: int | str | None = None) -> dspy.Prediction:
+    async def aforward(
+        self, question: str, language: str | None = None, subject: str | None = None, level: int | str | None = None
+    ) -> dspy.Prediction:
         """`.answer`: the text, stripped. An answer that abstains is a BadReply."""
         alone = self.sees == "question"
-        reply = await self.ask("write", question=question, language=None if alone else language or None,
-                               subject=None if alone else subject or None, level=None if alone else level or None)
+        reply = await self.ask(
+            "write",
+            question=question,
+            language=None if alone else language or None,
+            subject=None if alone else subject or None,
+            level=None if alone else level or None,
+        )
         if abstains(reply.answer):
             raise BadReply("abstained", reply.answer, "the model says that it does not know", again=False)
         return reply
@@ -227,5 +291,7 @@ class AnswerWriter(Stage):
 @lru_cache(maxsize=256)
 def outline(syllabus: Syllabus) -> str:
     """The syllabus as a question's prompt shows it: a line a session. All its questions begin with these words."""
-    return "\n".join(f"{number}. {session.name}: {'; '.join(session.key_concepts)}"
-                     for number, session in enumerate(syllabus.sessions, 1))
+    return "\n".join(
+        f"{number}. {session.name}: {'; '.join(session.key_concepts)}"
+        for number, session in enumerate(syllabus.sessions, 1)
+    )

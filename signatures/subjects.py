@@ -20,8 +20,9 @@ def _number_in(value: Any) -> Any:
     return value
 
 
-Level = Annotated[int, BeforeValidator(_number_in),
-                  Field(ge=MIN_LEVEL, le=MAX_LEVEL, description="100 first-year to 900 doctoral")]
+Level = Annotated[
+    int, BeforeValidator(_number_in), Field(ge=MIN_LEVEL, le=MAX_LEVEL, description="100 first-year to 900 doctoral")
+]
 
 
 class SubjectOutline(BaseModel):

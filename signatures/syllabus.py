@@ -11,11 +11,11 @@ class SessionOutline(BaseModel):
 
 
 class DesignSyllabus(dspy.Signature):
-    """Design the syllabus of the subject for students at its level (100 first-year to 900 doctoral). Open with an introduction that says what the
-    course is about and what students will be able to do after it. Then give the class sessions in the order
-    they are taught, each building on the ones before; for every session its name, what is taught, and about
-    five key concepts that a student must master, as short and specific terms. Cover the subtopics. Keep to the
-    number of sessions given and write in the given language."""
+    """Design the syllabus of the subject for students at its level (100 first-year to 900 doctoral). Open with an
+    introduction that says what the course is about and what students will be able to do after it. Then give the
+    class sessions in the order they are taught, each building on the ones before; for every session its name, what
+    is taught, and about five key concepts that a student must master, as short and specific terms. Cover the
+    subtopics. Keep to the number of sessions given and write in the given language."""
 
     language: str = dspy.InputField()
     max_sessions: int = dspy.InputField()
@@ -28,11 +28,11 @@ class DesignSyllabus(dspy.Signature):
 
 
 class DraftSyllabus(dspy.Signature):
-    """Design the syllabus of the subject for students at its level (100 first-year to 900 doctoral). Write an introduction, the objectives and the
-    learning outcomes, and then the class sessions in the order they are taught, each building on the ones
-    before; for every session its name, a description, and about five key concepts that a student must master,
-    as short and specific terms. Cover the subtopics. Keep to the number of sessions given and write in the
-    given language, as plain text."""
+    """Design the syllabus of the subject for students at its level (100 first-year to 900 doctoral). Write an
+    introduction, the objectives and the learning outcomes, and then the class sessions in the order they are
+    taught, each building on the ones before; for every session its name, a description, and about five key concepts
+    that a student must master, as short and specific terms. Cover the subtopics. Keep to the number of sessions
+    given and write in the given language, as plain text."""
 
     language: str = dspy.InputField()
     max_sessions: int = dspy.InputField()

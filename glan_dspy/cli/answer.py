@@ -7,18 +7,39 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from glan_dspy.cli.flags import Config, Out, Recipe, with_settings
+from glan_dspy.cli.flags import Config, Grouped, Out, Recipe, with_settings
 
 if TYPE_CHECKING:
     from glan_dspy.run.store import Run
     from glan_dspy.settings import Settings
 
-app = typer.Typer(rich_markup_mode="rich", add_completion=False)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-_FLAGS = ("questions_filepath", "language", "model_name", "model_name_for_answer", "answer_max_tokens",
-          "answer_batch_size", "answer_sees", "answer_temperature", "top_p", "max_asks", "seed", "program",
-          "reasoning_effort", "reasoning_headroom", "concurrency", "max_attempts", "timeout", "base_url",
-          "answer_base_url", "answer_api_key_env", "extra_body", "extra_header", "logfile_name")
+_FLAGS = (
+    "questions_filepath",
+    "language",
+    "model_name",
+    "model_name_for_answer",
+    "answer_max_tokens",
+    "answer_batch_size",
+    "answer_sees",
+    "answer_temperature",
+    "top_p",
+    "max_asks",
+    "seed",
+    "program",
+    "reasoning_effort",
+    "reasoning_headroom",
+    "concurrency",
+    "max_attempts",
+    "timeout",
+    "base_url",
+    "answer_base_url",
+    "answer_api_key_env",
+    "extra_body",
+    "extra_header",
+    "logfile_name",
+)
 
 
 def answer(flags: dict[str, Any], out: Out = Path("runs/answers"), recipe: Recipe = None, config: Config = None) -> int:
@@ -50,4 +71,4 @@ def answer_file(run: Run, settings: Settings, path: Path | None) -> int:
     return finish(run, settings, answer(run, settings, questions, progress), command="answer")
 
 
-app.command()(with_settings(answer, _FLAGS))
+app.command(cls=Grouped)(with_settings(answer, _FLAGS))

@@ -6,15 +6,26 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from glan_dspy.cli.flags import DEFAULT_OUT, Config, Out, Recipe, with_settings
+from glan_dspy.cli.flags import DEFAULT_OUT, Config, Grouped, Out, Recipe, with_settings
 
 if TYPE_CHECKING:
     import dspy
 
-app = typer.Typer(rich_markup_mode="rich", add_completion=False)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-_FLAGS = ("model_name", "model_name_for_answer", "model_name_for_curriculum", "base_url", "answer_base_url",
-          "answer_api_key_env", "extra_body", "extra_header", "timeout", "reasoning_effort", "reasoning_headroom")
+_FLAGS = (
+    "model_name",
+    "model_name_for_answer",
+    "model_name_for_curriculum",
+    "base_url",
+    "answer_base_url",
+    "answer_api_key_env",
+    "extra_body",
+    "extra_header",
+    "timeout",
+    "reasoning_effort",
+    "reasoning_headroom",
+)
 
 
 def doctor(flags: dict[str, Any], out: Out = DEFAULT_OUT, recipe: Recipe = None, config: Config = None) -> int:
@@ -79,10 +90,11 @@ def ask_for_json(lm: dspy.LM) -> str:
 
     try:
         reply = dspy.Predict("discipline, max_subtopics: int -> level: int, subtopics: list[str]")(
-            discipline="Optics", max_subtopics=2, lm=lm, config={"max_tokens": 256})
+            discipline="Optics", max_subtopics=2, lm=lm, config={"max_tokens": 256}
+        )
     except AdapterParseError as error:
         return f"the reply does not fit the schema: {str(error.lm_response)[:80]!r}"
     return "" if reply.subtopics else "the reply is empty"
 
 
-app.command()(with_settings(doctor, _FLAGS))
+app.command(cls=Grouped)(with_settings(doctor, _FLAGS))

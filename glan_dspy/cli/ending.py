@@ -15,26 +15,36 @@ def finish(run: Run, settings: Settings, outcome: Outcome, command: str = "gener
     """Prints the result on stdout and gives back 0. Raises Stopped or UserError where the run is not done."""
     tally, go_on = outcome.tally, f"glan {command} -o {run.path}" + go_on_flags(settings)
     made = tally.questions if settings.generate_question_only else tally.instructions
-    print(f"{run.path}: {made:,} {'questions' if settings.generate_question_only else 'instructions'}"
-          + (f" ({tally.found:,} of them from before)" if tally.found else "")
-          + (f", {sum(tally.rejected.values()):,} rejected ({told(tally.rejected)})" if tally.rejected else ""))
+    print(
+        f"{run.path}: {made:,} {'questions' if settings.generate_question_only else 'instructions'}"
+        + (f" ({tally.found:,} of them from before)" if tally.found else "")
+        + (f", {sum(tally.rejected.values()):,} rejected ({told(tally.rejected)})" if tally.rejected else "")
+    )
     if outcome.bugs:
         print(outcome.bugs[0], file=sys.stderr)
         raise RuntimeError(f"{len(outcome.bugs)} jobs failed by a bug; the rest went on. Afterwards: {go_on}")
     if tally.exhausted:
-        print(f"glan: {tally.exhausted:,} syllabi have fewer combinations of sessions and concepts than questions were "
-              f"planned; {settings.logfile_name} names them. More sessions, or fewer questions, would fit.",
-              file=sys.stderr)
+        print(
+            f"glan: {tally.exhausted:,} syllabi have fewer combinations of sessions and concepts than questions were "
+            f"planned; {settings.logfile_name} names them. More sessions, or fewer questions, would fit.",
+            file=sys.stderr,
+        )
     if outcome.reason:
         raise UserError(f"{outcome.reason}. Nothing made so far is lost; mended, go on with: {go_on}")
     if outcome.interrupted:
         raise Stopped(f"stopped; go on with: {go_on}")
     if outcome.failed:
-        names = ", ".join(outcome.failed[:3]) + (f" and {len(outcome.failed) - 3} more" if len(outcome.failed) > 3 else "")
+        names = ", ".join(outcome.failed[:3]) + (
+            f" and {len(outcome.failed) - 3} more" if len(outcome.failed) > 3 else ""
+        )
         why = told(tally.failed) or told(tally.rejected)
         raise Stopped(f"not finished: {names} ({why}); the others are. Try these again with: {go_on}")
-    print(f"next: glan export {run.path} --format messages --to {run.path / 'train.jsonl'}"
-          if not is_simulated(settings) else f"next: glan status {run.path}", file=sys.stderr)
+    print(
+        f"next: glan export {run.path} --format messages --to {run.path / 'train.jsonl'}"
+        if not is_simulated(settings)
+        else f"next: glan status {run.path}",
+        file=sys.stderr,
+    )
     return 0
 
 

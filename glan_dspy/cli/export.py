@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(rich_markup_mode="rich", add_completion=False)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()
@@ -15,8 +15,9 @@ def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")],
     to: Annotated[Path, typer.Option("--to", help="File to write; for azure the folder to write it in.")],
     format: Annotated[str, typer.Option("--format", help="messages, or azure (the Azure script's file).")] = "messages",
-    allow_rehearsal: Annotated[bool, typer.Option(
-        "--allow-rehearsal", help="Export pairs of the simulated model for training all the same.")] = False,
+    allow_rehearsal: Annotated[
+        bool, typer.Option("--allow-rehearsal", help="Export pairs of the simulated model for training all the same.")
+    ] = False,
 ) -> int:
     """Write a run's accepted pairs, streamed; the file appears whole or not at all.
 

@@ -1,4 +1,4 @@
-"""The settings as command-line flags: made from the settings model, so that no flag can be forgotten or misdescribed."""
+"""The settings as command-line flags: made from the settings model, so that none can be forgotten."""
 
 from __future__ import annotations
 
@@ -8,23 +8,46 @@ from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
+from typer.core import TyperCommand
 
 from glan_dspy.settings import Json, Settings, SettingsError, panel, recipes
 
-Out = Annotated[Path, typer.Option("--out", "-o", "--output-dir", metavar="RUN", help="Run directory.",
-                                   show_default=True, rich_help_panel="Run")]
+
+class Grouped(TyperCommand):
+    """Help with the flags under headings, in plain lines: rich's panels cut long names off at 80 columns."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for option in self.get_params(ctx):
+            if record := option.get_help_record(ctx):
+                groups.setdefault(getattr(option, "rich_help_panel", None) or "Options", []).append(record)
+        for heading, records in groups.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
+Out = Annotated[
+    Path,
+    typer.Option(
+        "--out", "-o", "--output-dir", metavar="RUN", help="Run directory.", show_default=True, rich_help_panel="Run"
+    ),
+]
 DEFAULT_OUT = Path("runs/first")
 
 
-def with_settings(command: Callable[..., Any], names: Iterable[str] = tuple(Settings.model_fields)) -> Callable[..., Any]:
+def with_settings(
+    command: Callable[..., Any], names: Iterable[str] = tuple(Settings.model_fields)
+) -> Callable[..., Any]:
     """The command with a flag for each setting; it gets those that were given as one dict, `flags`.
 
     All values stay text until the settings model has looked at them: it knows what is allowed, and says so.
     """
     names = tuple(names)
     own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "flags"]
-    flags = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_option(name))
-             for name in names]
+    flags = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_option(name))
+        for name in names
+    ]
 
     def wrapper(**values: Any) -> Any:
         given = {name: values.pop(name) for name in names}
@@ -42,11 +65,23 @@ def _option(name: str) -> Any:
     default = field.default
     shown = f" (default {default})" if default not in (None, (), {}, False) else ""
     if field.annotation is bool:
-        return Annotated[bool | None, typer.Option(f"--{dashed}/--no-{dashed}", help=field.description,
-                                                   rich_help_panel=panel(name), show_default=False)]
+        return Annotated[
+            bool | None,
+            typer.Option(
+                f"--{dashed}/--no-{dashed}", help=field.description, rich_help_panel=panel(name), show_default=False
+            ),
+        ]
     kind: Any = list[str] | None if field.annotation == tuple[str, ...] else str | None
-    return Annotated[kind, typer.Option(f"--{dashed}", metavar=_metavar(field.annotation), rich_help_panel=panel(name),
-                                        show_default=False, help=f"{field.description}{shown}")]
+    return Annotated[
+        kind,
+        typer.Option(
+            f"--{dashed}",
+            metavar=_metavar(field.annotation),
+            rich_help_panel=panel(name),
+            show_default=False,
+            help=f"{field.description}{shown}",
+        ),
+    ]
 
 
 def _metavar(annotation: Any) -> str:
@@ -65,8 +100,24 @@ def _read(given: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-Recipe = Annotated[str | None, typer.Option("--recipe", metavar="NAME", rich_help_panel="Run", show_default=False,
-                                            help=f"Named set of settings: {', '.join(recipes())} (default default).")]
-Config = Annotated[Path | None, typer.Option("--config", metavar="FILE.toml", rich_help_panel="Run", show_default=False,
-                                             help="Settings from a file; flags and GLAN_* variables go over it.")]
+Recipe = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe",
+        metavar="NAME",
+        rich_help_panel="Run",
+        show_default=False,
+        help=f"Named set of settings: {', '.join(recipes())} (default default).",
+    ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE.toml",
+        rich_help_panel="Run",
+        show_default=False,
+        help="Settings from a file; flags and GLAN_* variables go over it.",
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", rich_help_panel="Run", help="Ask nothing, go on.")]

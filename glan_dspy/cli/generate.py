@@ -7,13 +7,14 @@ from typing import Any
 
 import typer
 
-from glan_dspy.cli.flags import DEFAULT_OUT, Config, Out, Recipe, Yes, with_settings
+from glan_dspy.cli.flags import DEFAULT_OUT, Config, Grouped, Out, Recipe, Yes, with_settings
 
-app = typer.Typer(rich_markup_mode="rich", add_completion=False)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
-def generate(flags: dict[str, Any], out: Out = DEFAULT_OUT, recipe: Recipe = None, config: Config = None,
-             yes: Yes = False) -> int:
+def generate(
+    flags: dict[str, Any], out: Out = DEFAULT_OUT, recipe: Recipe = None, config: Config = None, yes: Yes = False
+) -> int:
     """Make an instruction-tuning dataset from disciplines, or go on with one that was begun.
 
     \b
@@ -39,11 +40,13 @@ def generate(flags: dict[str, Any], out: Out = DEFAULT_OUT, recipe: Recipe = Non
     if settings.generate_disciplines:
         path = make_taxonomy(run, settings)
         if not yes:
-            raise Stopped(f"{path} holds the generated disciplines; check and edit it, then: "
-                          f"glan generate -o {out} --disciplines-filepath {path}")
+            raise Stopped(
+                f"{path} holds the generated disciplines; check and edit it, then: "
+                f"glan generate -o {out} --disciplines-filepath {path}"
+            )
         given = {**given, "disciplines_filepath": str(path)}
         settings = settings.model_copy(update={"disciplines_filepath": str(path), "discipline": ()})
     return finish(run, settings, walk(run, settings, disciplines_for(run, settings, given), progress))
 
 
-app.command()(with_settings(generate))
+app.command(cls=Grouped)(with_settings(generate))

@@ -45,10 +45,13 @@ class Commands(TyperGroup):
 
 
 app = typer.Typer(
-    cls=Commands, no_args_is_help=True, add_completion=False, rich_markup_mode=None,
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="GLAN: from a list of disciplines to an instruction-tuning dataset.\n\n"
-         "Try it without a key:  glan generate --model-name rehearsal --language English",
+    "Try it without a key:  glan generate --model-name rehearsal --language English",
 )
 
 
@@ -107,7 +110,7 @@ _SWITCHES = ("generate-disciplines", "generate-question-only", "draft-first")
 
 
 def as_written_elsewhere(argv: Sequence[str]) -> list[str]:
-    """The words as our options have them: `--model_name` is `--model-name`, `--draft_first False` is `--no-draft-first`.
+    """The words as our options have them: `--model_name` as `--model-name`, `--x False` as `--no-x`.
 
     The Azure script's command lines work unchanged by this; its own reading of `False` was true.
     """

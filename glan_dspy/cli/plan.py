@@ -6,13 +6,18 @@ from typing import Annotated, Any
 
 import typer
 
-from glan_dspy.cli.flags import DEFAULT_OUT, Config, Out, Recipe, with_settings
+from glan_dspy.cli.flags import DEFAULT_OUT, Config, Grouped, Out, Recipe, with_settings
 
-app = typer.Typer(rich_markup_mode="rich", add_completion=False)
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
-def plan(flags: dict[str, Any], out: Out = DEFAULT_OUT, recipe: Recipe = None, config: Config = None,
-         json: Annotated[bool, typer.Option("--json", help="As JSON.", rich_help_panel="Run")] = False) -> int:
+def plan(
+    flags: dict[str, Any],
+    out: Out = DEFAULT_OUT,
+    recipe: Recipe = None,
+    config: Config = None,
+    json: Annotated[bool, typer.Option("--json", help="As JSON.", rich_help_panel="Run")] = False,
+) -> int:
     """Show the most calls each stage would make with these settings. Nothing is sent or written.
 
     \b
@@ -31,8 +36,15 @@ def plan(flags: dict[str, Any], out: Out = DEFAULT_OUT, recipe: Recipe = None, c
     disciplines = () if settings.generate_disciplines else disciplines_for(run, settings, given)
     rows = plan(settings, len(disciplines))
     if json:
-        print(orjson.dumps({"disciplines": len(disciplines), "calls": {row.stage: row.calls for row in rows},
-                            "total": sum(row.calls for row in rows)}).decode())
+        print(
+            orjson.dumps(
+                {
+                    "disciplines": len(disciplines),
+                    "calls": {row.stage: row.calls for row in rows},
+                    "total": sum(row.calls for row in rows),
+                }
+            ).decode()
+        )
         return 0
     table = Table("stage", "model", title=f"{len(disciplines):,} disciplines")
     table.add_column("calls, at most", justify="right")
@@ -45,4 +57,4 @@ def plan(flags: dict[str, Any], out: Out = DEFAULT_OUT, recipe: Recipe = None, c
     return 0
 
 
-app.command()(with_settings(plan))
+app.command(cls=Grouped)(with_settings(plan))

@@ -12,7 +12,9 @@ from glan_dspy.run.store import Run
 from glan_dspy.settings import Settings, given_settings, validated
 
 
-def prepare(run: Run, flags: dict[str, Any], recipe: str | None, config: Path | None) -> tuple[Settings, dict[str, Any]]:
+def prepare(
+    run: Run, flags: dict[str, Any], recipe: str | None, config: Path | None
+) -> tuple[Settings, dict[str, Any]]:
     """The settings, and which of them somebody gave. A run that exists lends its own to what is not given."""
     given = given_settings(flags, recipe=recipe, config=config)
     return validated({**settings_of(run), **given}), given

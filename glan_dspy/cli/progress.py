@@ -32,11 +32,14 @@ def summary(walk: Walk, seconds: float) -> str:
     new = tally.instructions - tally.found
     parts = [
         f"{tally.disciplines_done}/{tally.disciplines} disciplines",
-        f"{tally.questions:,} questions", f"{tally.instructions:,} answers",
+        f"{tally.questions:,} questions",
+        f"{tally.instructions:,} answers",
         f"{new / seconds * 60:,.0f}/min" if seconds > 1 else "",
         f"in flight {sum(walk.pool.running().values())}",
         f"rejected {sum(tally.rejected.values()):,}" if tally.rejected else "",
-        "errors " + ", ".join(f"{name} {count:,}" for name, count in tally.errors.most_common(3)) if tally.errors else "",
+        "errors " + ", ".join(f"{name} {count:,}" for name, count in tally.errors.most_common(3))
+        if tally.errors
+        else "",
         f"tokens {tally.prompt_tokens:,} in, {tally.completion_tokens:,} out",
     ]
     return " · ".join(part for part in parts if part)
@@ -62,7 +65,9 @@ def plain_lines(walk: Walk) -> Iterator[None]:
 @contextmanager
 def bars(walk: Walk, console: Console) -> Iterator[None]:
     started = time.monotonic()
-    rows = Progress(TextColumn("{task.description:>11}"), BarColumn(bar_width=32), MofNCompleteColumn(), console=console)
+    rows = Progress(
+        TextColumn("{task.description:>11}"), BarColumn(bar_width=32), MofNCompleteColumn(), console=console
+    )
     disciplines = rows.add_task("disciplines", total=walk.tally.disciplines)
     questions = rows.add_task("questions", total=None)
     answers = rows.add_task("answers", total=None)

@@ -9,16 +9,34 @@ import typer
 
 from glan_dspy.cli.flags import DEFAULT_OUT, Config, Out, Recipe, with_settings
 
-app = typer.Typer(invoke_without_command=True, rich_markup_mode="rich", add_completion=False)
+app = typer.Typer(invoke_without_command=True, rich_markup_mode=None, add_completion=False)
 
-_FLAGS = ("max_number_of_fields", "num_taxonomy_queries", "curriculum_language", "curriculum_max_tokens",
-          "curriculum_temperature", "top_p", "max_asks", "seed", "model_name", "model_name_for_curriculum", "program",
-          "reasoning_effort", "reasoning_headroom", "max_attempts", "timeout", "base_url", "extra_body",
-          "extra_header", "logfile_name")
+_FLAGS = (
+    "max_number_of_fields",
+    "num_taxonomy_queries",
+    "curriculum_language",
+    "curriculum_max_tokens",
+    "curriculum_temperature",
+    "top_p",
+    "max_asks",
+    "seed",
+    "model_name",
+    "model_name_for_curriculum",
+    "program",
+    "reasoning_effort",
+    "reasoning_headroom",
+    "max_attempts",
+    "timeout",
+    "base_url",
+    "extra_body",
+    "extra_header",
+    "logfile_name",
+)
 
 
-def taxonomy(ctx: typer.Context, flags: dict[str, Any], out: Out = DEFAULT_OUT, recipe: Recipe = None,
-             config: Config = None) -> int:
+def taxonomy(
+    ctx: typer.Context, flags: dict[str, Any], out: Out = DEFAULT_OUT, recipe: Recipe = None, config: Config = None
+) -> int:
     """Make a taxonomy of fields, sub-fields and disciplines: RUN/taxonomy.json, and RUN/disciplines.txt to edit.
 
     \b

@@ -32,15 +32,22 @@ def reply_line(call: Call) -> dict[str, Any]:
     """The answered call's reply as a line of replies.jsonl."""
     response = call.response
     assert response is not None
-    return {"id": call.key, "call": call.id, "finish_reason": response.finish_reason, "text": text_of(response),
-            "refusal": refusal_of(response), "reasoning": reasoning_of(response)}
+    return {
+        "id": call.key,
+        "call": call.id,
+        "finish_reason": response.finish_reason,
+        "text": text_of(response),
+        "refusal": refusal_of(response),
+        "reasoning": reasoning_of(response),
+    }
 
 
 def response_from(line: dict[str, Any], model: str) -> Response:
     parts: list[Any] = [ThinkingPart(line["reasoning"])] if line.get("reasoning") else []
     parts.append(RefusalPart(line["refusal"]) if line.get("refusal") else TextPart(line["text"]))
-    return Response(id=None, model=model, message=Message.assistant(parts), finish_reason=line["finish_reason"],
-                    usage=Usage())
+    return Response(
+        id=None, model=model, message=Message.assistant(parts), finish_reason=line["finish_reason"], usage=Usage()
+    )
 
 
 def text_of(response: Response) -> str:

@@ -32,18 +32,39 @@ class Meter:
         if call is None:
             return await self.engine.complete(request)
         call.id = secrets.token_hex(8)
-        line = {"id": call.id, "stage": call.stage, "item": call.item, "ask": call.ask, "attempt": call.attempt,
-                "model": request.model, "time": round(time.time(), 3)}
+        line = {
+            "id": call.id,
+            "stage": call.stage,
+            "item": call.item,
+            "ask": call.ask,
+            "attempt": call.attempt,
+            "model": request.model,
+            "time": round(time.time(), 3),
+        }
         started = time.perf_counter()
         try:
             response = await self.engine.complete(request)
         except lm15.LM15Error as error:
-            call.record({**line, "error": type(error).__name__, "status": error.status,
-                         "seconds": round(time.perf_counter() - started, 3)})
+            call.record(
+                {
+                    **line,
+                    "error": type(error).__name__,
+                    "status": error.status,
+                    "seconds": round(time.perf_counter() - started, 3),
+                }
+            )
             raise
         usage = response.usage
-        call.record({**line, "prompt_tokens": usage.input_tokens, "cached_tokens": usage.cache_read_tokens,
-                     "completion_tokens": usage.output_tokens, "reasoning_tokens": usage.reasoning_tokens,
-                     "cost_usd": self.price(request.model, usage), "finish_reason": response.finish_reason,
-                     "seconds": round(time.perf_counter() - started, 3)})
+        call.record(
+            {
+                **line,
+                "prompt_tokens": usage.input_tokens,
+                "cached_tokens": usage.cache_read_tokens,
+                "completion_tokens": usage.output_tokens,
+                "reasoning_tokens": usage.reasoning_tokens,
+                "cost_usd": self.price(request.model, usage),
+                "finish_reason": response.finish_reason,
+                "seconds": round(time.perf_counter() - started, 3),
+            }
+        )
         return response

@@ -13,7 +13,6 @@ import re
 import time
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
@@ -21,6 +20,8 @@ import openai
 import orjson
 from dspy import lm15
 from dspy.lm15 import Message, RefusalPart, Request, Response, TextPart, ThinkingPart, Usage
+
+from glan_dspy.engines.endpoint import Endpoint
 
 AZURE_API_VERSION = "2024-10-21"
 """Used when AZURE_OPENAI_API_VERSION is not set: the first stable one with structured outputs."""
@@ -31,36 +32,20 @@ KNOWN_HEADROOM = 8192
 CONNECT_SECONDS = 30.0
 
 
-@dataclass(frozen=True)
-class Endpoint:
-    """Where requests go and what is added to each. Holds no key: only the name of the variable that does."""
-
-    base_url: str | None = None
-    key_variable: str = "OPENAI_API_KEY"
-    azure: bool = False
-    extra_body: Mapping[str, Any] = field(default_factory=dict)
-    extra_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    timeout: float = 600.0
-    connections: int = 1000
-    reasoning_effort: str | None = None
-    reasoning_headroom: int | None = None
-
-    def key(self) -> str | None:
-        return os.environ.get(self.key_variable) or None
-
-
 class OpenAIEngine:
     """`complete(request)`: one attempt, one reply with its finish reason, tokens, refusal and reasoning."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, openai.AsyncOpenAI] = (
-            weakref.WeakKeyDictionary())
+            weakref.WeakKeyDictionary()
+        )
 
     async def complete(self, request: Request) -> Response:
         try:
-            raw = await self._client().post("/chat/completions", body=to_wire(request, self.endpoint),
-                                            cast_to=httpx2.Response)
+            raw = await self._client().post(
+                "/chat/completions", body=to_wire(request, self.endpoint), cast_to=httpx2.Response
+            )
         except openai.OpenAIError as error:
             raise failure(error, self.endpoint.key()) from error
         return from_wire(decode(raw.content), request.model)
@@ -84,17 +69,23 @@ class OpenAIEngine:
 
 def open_client(endpoint: Endpoint) -> openai.AsyncOpenAI:
     """An `openai` client whose every socket goes to the endpoint, through no proxy setting but the environment's."""
-    limits = httpx2.Limits(max_connections=endpoint.connections, max_keepalive_connections=endpoint.connections,
-                           keepalive_expiry=60)
+    limits = httpx2.Limits(
+        max_connections=endpoint.connections, max_keepalive_connections=endpoint.connections, keepalive_expiry=60
+    )
     timeout = httpx2.Timeout(endpoint.timeout, connect=CONNECT_SECONDS)
     shared: dict[str, Any] = {
-        "max_retries": 0, "timeout": timeout, "default_headers": dict(endpoint.extra_headers),
+        "max_retries": 0,
+        "timeout": timeout,
+        "default_headers": dict(endpoint.extra_headers),
         "http_client": openai.DefaultAioHttpClient(limits=limits, timeout=timeout),
     }
     if endpoint.azure:
         return openai.AsyncAzureOpenAI(
-            azure_endpoint=os.environ["AZURE_OPENAI_ENDPOINT"], api_key=endpoint.key(),
-            api_version=os.environ.get("AZURE_OPENAI_API_VERSION") or AZURE_API_VERSION, **shared)
+            azure_endpoint=os.environ["AZURE_OPENAI_ENDPOINT"],
+            api_key=endpoint.key(),
+            api_version=os.environ.get("AZURE_OPENAI_API_VERSION") or AZURE_API_VERSION,
+            **shared,
+        )
     # Local servers ask for no key; the client insists on one.
     return openai.AsyncOpenAI(base_url=endpoint.base_url, api_key=endpoint.key() or "none", **shared)
 
@@ -121,14 +112,20 @@ def to_wire(request: Request, endpoint: Endpoint) -> dict[str, Any]:
     if not thinks:
         body |= {"temperature": config.temperature, "top_p": config.top_p}
     seed = config.seed if config.seed is not None else (config.extensions or {}).get("seed")
-    body |= {"seed": seed, "reasoning_effort": endpoint.reasoning_effort,
-             "response_format": wire_format(config.response_format)}
+    body |= {
+        "seed": seed,
+        "reasoning_effort": endpoint.reasoning_effort,
+        "response_format": wire_format(config.response_format),
+    }
     return {key: value for key, value in body.items() if value is not None} | dict(endpoint.extra_body)
 
 
 def messages_of(request: Request) -> list[dict[str, str]]:
-    system = request.system if isinstance(request.system, str) else "".join(
-        part.text for part in request.system or () if isinstance(part, TextPart))
+    system = (
+        request.system
+        if isinstance(request.system, str)
+        else "".join(part.text for part in request.system or () if isinstance(part, TextPart))
+    )
     first = [{"role": "system", "content": system}] if system else []
     return first + [{"role": message.role, "content": message.text or ""} for message in request.messages]
 
@@ -141,17 +138,33 @@ def wire_format(form: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 # --- reply --------------------------------------------------------------------------------------
 
-_FINISH = {"stop": "stop", "length": "length", "content_filter": "content_filter", "tool_calls": "tool_call",
-           "function_call": "tool_call", "eos": "stop", "end_turn": "stop", "max_tokens": "length", None: "stop"}
+_FINISH = {
+    "stop": "stop",
+    "length": "length",
+    "content_filter": "content_filter",
+    "tool_calls": "tool_call",
+    "function_call": "tool_call",
+    "eos": "stop",
+    "end_turn": "stop",
+    "max_tokens": "length",
+    None: "stop",
+}
 
 
 def decode(content: bytes) -> dict[str, Any]:
     """The JSON object of a reply. Raises TransportError for HTML, half a body, or anything else: sent again."""
     try:
         # A lone surrogate, which orjson refuses, is a broken half of a character: it becomes U+FFFD.
-        reply = orjson.loads(re.sub(rb"\\u[dD][89a-bA-B][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
-                                    rb"|(?<!\\u[dD][89a-bA-B][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}",
-                                    rb"\\ufffd", content) if b"\\ud" in content.lower() else content)
+        reply = orjson.loads(
+            re.sub(
+                rb"\\u[dD][89a-bA-B][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
+                rb"|(?<!\\u[dD][89a-bA-B][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}",
+                rb"\\ufffd",
+                content,
+            )
+            if b"\\ud" in content.lower()
+            else content
+        )
     except ValueError:
         raise lm15.TransportError(f"the endpoint's reply is not JSON: {content[:120]!r}") from None
     if not isinstance(reply, dict):
@@ -172,9 +185,13 @@ def from_wire(reply: dict[str, Any], model: str) -> Response:
     if refusal := message.get("refusal"):
         parts.append(RefusalPart(str(refusal)))
     parts.append(TextPart(_content(message.get("content"))))
-    return Response(id=str(reply.get("id") or "") or None, model=str(reply.get("model") or model),
-                    message=Message.assistant(parts), usage=usage_of(reply.get("usage")),
-                    finish_reason=_FINISH.get(choices[0].get("finish_reason"), "error"))  # type: ignore[arg-type]
+    return Response(
+        id=str(reply.get("id") or "") or None,
+        model=str(reply.get("model") or model),
+        message=Message.assistant(parts),
+        usage=usage_of(reply.get("usage")),
+        finish_reason=_FINISH.get(choices[0].get("finish_reason"), "error"),
+    )
 
 
 def _content(content: Any) -> str:
@@ -193,9 +210,12 @@ def usage_of(usage: Any) -> Usage:
             value = value.get(name) if isinstance(value, dict) else None
         return value if isinstance(value, int) and value >= 0 else None
 
-    return Usage(input_tokens=count(usage, "prompt_tokens"), output_tokens=count(usage, "completion_tokens"),
-                 cache_read_tokens=count(usage, "prompt_tokens_details", "cached_tokens"),
-                 reasoning_tokens=count(usage, "completion_tokens_details", "reasoning_tokens"))
+    return Usage(
+        input_tokens=count(usage, "prompt_tokens"),
+        output_tokens=count(usage, "completion_tokens"),
+        cache_read_tokens=count(usage, "prompt_tokens_details", "cached_tokens"),
+        reasoning_tokens=count(usage, "completion_tokens_details", "reasoning_tokens"),
+    )
 
 
 # --- failures -----------------------------------------------------------------------------------
@@ -228,8 +248,13 @@ def failure(error: openai.OpenAIError, key: str | None = None) -> lm15.LM15Error
         kind = lm15.ContextLengthError
     else:
         kind = lm15.InvalidRequestError
-    return kind(text, status=status, provider_code=code or None, request_id=error.request_id,
-                retry_after=retry_after(error.response.headers))
+    return kind(
+        text,
+        status=status,
+        provider_code=code or None,
+        request_id=error.request_id,
+        retry_after=retry_after(error.response.headers),
+    )
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

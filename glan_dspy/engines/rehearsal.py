@@ -66,16 +66,12 @@ def is_rehearsal(model_name: str) -> bool:
 def parse_rehearsal(name: str) -> Rehearsal:
     """The behaviour a name asks for, e.g. 'rehearsal?latency=0.5&refuse=0.01'; ValueError in one sentence."""
     if not is_rehearsal(name):
-        raise ValueError(
-            f"{name!r} is not a rehearsal: write 'rehearsal' or 'rehearsal?latency=0.5&refuse=0.01'."
-        )
+        raise ValueError(f"{name!r} is not a rehearsal: write 'rehearsal' or 'rehearsal?latency=0.5&refuse=0.01'.")
     pairs = parse_qsl(name.partition("?")[2], keep_blank_values=True)
     behaviour = Rehearsal(**{key: _number(key, value) for key, value in pairs})
     for group in (_TRANSPORT, _CONTENT):
         if (total := sum(getattr(behaviour, key) for key in group)) > 1 + 1e-9:
-            raise ValueError(
-                f"The shares of {', '.join(group)} add up to {total:g}; together they may be at most 1."
-            )
+            raise ValueError(f"The shares of {', '.join(group)} add up to {total:g}; together they may be at most 1.")
     return behaviour
 
 
@@ -227,9 +223,7 @@ def _transport_error(fault: str) -> lm15.LM15Error:
         case "server_error":
             return lm15.ServerError("rehearsed: the server failed", status=500, provider="rehearsal")
         case "rate_limit":
-            return lm15.RateLimitError(
-                "rehearsed: too many", status=429, provider="rehearsal", retry_after=0.05
-            )
+            return lm15.RateLimitError("rehearsed: too many", status=429, provider="rehearsal", retry_after=0.05)
         case "timeout":
             return lm15.TimeoutError("rehearsed: timed out", provider="rehearsal")
         case _:

@@ -21,9 +21,7 @@ _HEADER = re.compile(r"^\[\[ ## (\w+) ## \]\][ \t]*", re.MULTILINE)
 _REMINDER = re.compile(
     r"^Respond with (?:the corresponding output fields|a JSON object in the following order)", re.MULTILINE
 )
-_OUTPUT = re.compile(
-    r"`(?:\[\[ ## )?(\w+)(?: ## \]\])?`(?: \(must be formatted as a valid Python ([^`]*)\))?"
-)
+_OUTPUT = re.compile(r"`(?:\[\[ ## )?(\w+)(?: ## \]\])?`(?: \(must be formatted as a valid Python ([^`]*)\))?")
 _BULLET = re.compile(r"\s*(?:[-*•]|\d+[.)]|\[\d+\])\s+")
 _QUOTES = "«»\"'“”"
 

@@ -12,9 +12,8 @@ from random import Random
 
 from glan_dspy.engines.rehearsal_words import Speech, Words, joined, words_of
 
-_NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
+_NUMBER = re.compile(r"\d{1,9}(?:[.,]\d{1,4})?", re.ASCII)
 _QUOTED = re.compile(r"[«„“‘「《]\s?([^«»„“”‘’「」《》\n]{2,60}?)\s?[»“”’」》]")
-_LONG_WORD = re.compile(r"[^\W\d_]{8,}")
 _FORMULAS = (
     r"$\frac{%s}{%s}\,\theta = \alpha\,\beta$",
     r"$x_{n+1} = \frac{x_n}{%s} + \tau^{%s}$",
@@ -29,7 +28,7 @@ _SNIPPETS = (
     "```python\nlow, high = sorted((%s, %s))\nfor step in range(3):\n    print(low + step * (high - low) / 2)\n```",
 )
 _FOREIGN_LETTERS = 56
-"""At most this many letters of another script go into a question, so that its own language stays plain."""
+"""At most this many letters of another script go into the list of concepts, half as many in a dense script."""
 
 
 def question(words: Words, rng: Random, concepts: list[str], topic: str) -> list[str]:
@@ -51,22 +50,25 @@ def answer(words: Words, rng: Random, asked: str, concepts: list[str]) -> list[s
     speech = Speech(words, rng, _taken_up(words, rng, asked, concepts))
     dice = int(rng.random() * 12)
     paragraphs = [speech.say("opening")]
-    for index in range(speech.number(1, 4)):
+    if _is_foreign(words, speech.known["c1"]):
+        # Said once; after that the language's own words, or a language check would find too much English.
+        speech.known |= {name: _own_idea(words, index) for index, name in enumerate(("c1", "c2"))}
+    for index in range(speech.number(2, 4)):
         speech.known["ordinal"] = words.lists["ordinal"][index].literals[0]
         paragraphs.append(speech.say("step"))
     if dice % 4 == 0:
         speech.known["formula"] = rng.choice(_FORMULAS) % (speech.number(2, 40), speech.number(2, 9))
         paragraphs.append(speech.say("formula"))
     if dice % 6 == 1:
-        figures = (speech.known["n1"].replace(",", "."), speech.known["r2"])
+        figures = (speech.known["n1"].replace(",", "."), speech.number(2, 40))
         paragraphs.append(f"{speech.say('code')}\n{rng.choice(_SNIPPETS) % figures}")
     paragraphs.append(speech.say("closing"))
     return paragraphs
 
 
-def draft(words: Words, rng: Random, names: list[str], topic: str, part: str) -> list[str]:
-    """A numbered outline, an entry a name; `part` is what an entry lists, subtopics or key_concepts."""
-    return [f"{number}. {_entry(words, rng, name, topic, part)}" for number, name in enumerate(names, 1)]
+def draft(words: Words, rng: Random, names: list[str], topic: str, part: str, count: int) -> list[str]:
+    """A numbered outline, an entry a name, each listing `count` subtopics or key_concepts: the `part`."""
+    return [f"{number}. {_entry(words, rng, name, topic, part, count)}" for number, name in enumerate(names, 1)]
 
 
 def names_pool(words: Words, kind: str, topic: str, size: int) -> tuple[str, ...]:
@@ -76,8 +78,7 @@ def names_pool(words: Words, kind: str, topic: str, size: int) -> tuple[str, ...
 
 def sentence(words: Words, rng: Random, topic: str) -> str:
     """One sentence of introduction or description."""
-    known = {name: joined(words, [_phrase(words, rng)]) for name in ("phrase", "phrase2")}
-    return Speech(words, rng, known | {"topic": topic}).say("sentence")
+    return Speech(words, rng, {"topic": topic}).say("sentence")
 
 
 def phrases(words: Words, rng: Random, count: int, taken: set[str]) -> list[str]:
@@ -106,21 +107,21 @@ def _phrase(words: Words, rng: Random) -> str:
     return Speech(words, rng).say("phrase")
 
 
-def _entry(words: Words, rng: Random, name: str, topic: str, part: str) -> str:
+def _entry(words: Words, rng: Random, name: str, topic: str, part: str, count: int) -> str:
     marks = words.marks
     level = f" ({marks['level']} {rng.randrange(1, 10) * 100})" if part == "subtopics" else ""
-    items = marks["separator"].join(phrases(words, rng, 5, set()))
+    items = marks["separator"].join(phrases(words, rng, count, set()))
     about = sentence(words, rng, topic)
     return f"{name}{level}{marks['end']} {about} {marks[part]}{marks['colon']}{items}{marks['end']}"
 
 
 def _fitting(words: Words, concepts: list[str]) -> tuple[list[str], bool]:
     """The concepts to mention, and whether they are written in another script than the language."""
-    foreign = not words.latin and any(concept.isascii() for concept in concepts)
+    foreign = any(_is_foreign(words, concept) for concept in concepts)
     if not foreign:
         return concepts[:5], False
     told: list[str] = []
-    room = _FOREIGN_LETTERS
+    room = _FOREIGN_LETTERS if words.marks["space"] else _FOREIGN_LETTERS // 2
     for concept in sorted(concepts, key=len):
         room -= len(concept)
         if room < 0 and told:
@@ -129,31 +130,55 @@ def _fitting(words: Words, concepts: list[str]) -> tuple[list[str], bool]:
     return told, True
 
 
+def _is_foreign(words: Words, text: str) -> bool:
+    """Whether Latin letters stand in a language that is not written with them."""
+    return not words.latin and re.search("[A-Za-z]", text) is not None
+
+
+def _own_idea(words: Words, index: int) -> str:
+    return joined(words, [words.lists["something"][index].literals[0]])
+
+
 def _taken_up(words: Words, rng: Random, asked: str, concepts: list[str]) -> dict[str, str]:
     """What an answer repeats from its question: two figures, two ideas, and results computed from them."""
-    numbers = _NUMBER.findall(asked)[:8] or [str(rng.randrange(12, 400))]
+    numbers = [number for number in _NUMBER.findall(asked) if len(number) > 1][:8]
+    numbers = numbers or [str(rng.randrange(12, 400))]
     first, second = numbers[0], numbers[-1]
     ideas = (concepts or _ideas(words, asked))[:4]
     rng.shuffle(ideas)
-    c1, c2 = (ideas * 2)[:2] if len(ideas) > 1 else (ideas[0], words.lists["something"][0].literals[0])
+    ideas.append(words.lists["something"][1].literals[0])
     base = float(first.replace(",", "."))
     low = max(1, round(base * (0.55 + rng.random() * 0.4)))
     return {
         "n1": first,
         "n2": second,
-        "c1": joined(words, [c1]),
-        "c2": joined(words, [c2]) if len(ideas) > 1 else c2,
+        "c1": joined(words, [ideas[0]]),
+        "c2": joined(words, [ideas[1]]),
         "r1": str(low),
         "r2": str(low + 1 + int(rng.random() * 60)),
     }
 
 
 def _ideas(words: Words, asked: str) -> list[str]:
-    """What a bare question seems to be about: its quoted terms, else its longest words."""
+    """What a bare question seems to be about: its quoted terms, else the words that are not ours."""
     if quoted := list(dict.fromkeys(_QUOTED.findall(asked))):
         return quoted
     if words.latin:
-        long_words = sorted({word for word in _LONG_WORD.findall(asked) if word.islower()}, key=len)
-        if long_words:
-            return long_words[-3:]
-    return [words.lists["something"][0].literals[0]]
+        runs = (" ".join(run[:4]) for run in _foreign_runs(words, asked))
+        if ideas := list(dict.fromkeys(run for run in runs if len(run) > 4)):
+            return ideas
+    return [words.lists["something"][-1].literals[0]]
+
+
+def _foreign_runs(words: Words, text: str) -> list[list[str]]:
+    """The longest stretches of a text without a word that our own sentences have."""
+    runs: list[list[str]] = [[]]
+    for word in text.split():
+        bare = word.strip(".,;:?!()\"'")
+        if not bare.isalpha() or bare.lower() in words.own:
+            runs.append([])
+            continue
+        runs[-1].append(bare)
+        if bare != word:
+            runs.append([])
+    return [run for run in runs if run]

@@ -33,7 +33,7 @@ def reply(ask: Ask, words: Words, rng: Random) -> Said:
         return _cut(_json(_structured(ask, words, rng)), ask.max_tokens)
     if ask.outputs:
         return _chat_form(ask, words, rng)
-    return _under_limit(_pieces(ask, words, rng), _glue(ask), ask.max_tokens)
+    return _under_limit(_pieces(ask, words, rng), _glue(ask, words), ask.max_tokens)
 
 
 def language_of(ask: Ask) -> Words:
@@ -47,9 +47,7 @@ def duplicate(ask: Ask, words: Words, bucket: int, copy: int) -> Said:
     """One of a few questions that many items get; a copy may differ in its first figure."""
     # A text seed: equal for every item of the bucket, whatever its concepts are.
     pieces = prose.question(words, Random(f"bucket {bucket}"), [], words.lists["something"][0].literals[0])
-    text = re.sub(
-        r"\d+", lambda figure: str(int(figure[0]) + copy), words.marks["space"].join(pieces), count=1
-    )
+    text = re.sub(r"\d+", lambda figure: str(int(figure[0]) + copy), words.marks["space"].join(pieces), count=1)
     return _wrapped(ask, _cut(text, ask.max_tokens))
 
 
@@ -82,15 +80,11 @@ def _pieces(ask: Ask, words: Words, rng: Random) -> list[str]:
 
 def _draft(ask: Ask, words: Words, rng: Random) -> list[str]:
     kind, part = ("session", "key_concepts") if _is_about_a_subject(ask) else ("subject", "subtopics")
-    if (
-        not _is_about_a_subject(ask)
-        and "discipline" not in ask.inputs
-        and any("field" in n for n in ask.inputs)
-    ):
+    if not _is_about_a_subject(ask) and "discipline" not in ask.inputs and any("field" in n for n in ask.inputs):
         kind = "field"
     walk = _walk(ask, words, rng)
     names = walk.value({"type": "array", "items": {"type": "string"}}, f"{kind}s")
-    return prose.draft(words, rng, names, walk.topic, part)
+    return prose.draft(words, rng, names, walk.topic, part, walk.limit(part) or 5)
 
 
 def _structured(ask: Ask, words: Words, rng: Random) -> Any:
@@ -129,7 +123,7 @@ def _noted_schema(walk: Walk, line: str) -> dict[str, Any]:
 def _chat_form(ask: Ask, words: Words, rng: Random) -> Said:
     """Every output field under its header, as ChatAdapter reads them."""
     walk = _walk(ask, words, rng)
-    said = _under_limit(_pieces(ask, words, rng), _glue(ask), ask.max_tokens)
+    said = _under_limit(_pieces(ask, words, rng), _glue(ask, words), ask.max_tokens)
     texts = [output.name for output in ask.outputs if not output.python_type]
     sections = []
     for output in ask.outputs:
@@ -158,10 +152,8 @@ def _walk(ask: Ask, words: Words, rng: Random) -> Walk:
     if "question" in ask.inputs or "key_concepts" in ask.inputs:
         concepts = items_of(ask.inputs.get("key_concepts", ""))
         asked = ask.inputs.get("question")
-        pieces = (
-            prose.answer(words, rng, asked, concepts) if asked else prose.question(words, rng, concepts, "")
-        )
-        body = " ".join(pieces)
+        pieces = prose.answer(words, rng, asked, concepts) if asked else prose.question(words, rng, concepts, "")
+        body = "\n\n".join(pieces) if asked else words.marks["space"].join(pieces)
     return Walk(
         words=words,
         rng=rng,
@@ -192,8 +184,8 @@ def _is_about_a_subject(ask: Ask) -> bool:
     return bool(_first_of(ask, "subject", "subject_name")) or any("session" in name for name in ask.inputs)
 
 
-def _glue(ask: Ask) -> str:
-    return {"answer": "\n\n", "draft": "\n"}.get(ask.kind, " ")
+def _glue(ask: Ask, words: Words) -> str:
+    return {"answer": "\n\n", "draft": "\n"}.get(ask.kind, words.marks["space"])
 
 
 def _under_limit(pieces: list[str], glue: str, limit: int | None) -> Said:

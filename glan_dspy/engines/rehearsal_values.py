@@ -58,9 +58,7 @@ class Walk:
     """What stands in a field named question or answer."""
     taken: set[str] = field(default_factory=set)
 
-    def value(
-        self, schema: dict[str, Any], name: str = "", owner: str = "", entry: Entry | None = None
-    ) -> Any:
+    def value(self, schema: dict[str, Any], name: str = "", owner: str = "", entry: Entry | None = None) -> Any:
         """A value that the schema allows; `owner` is the name of the list around it."""
         schema = self._resolved(schema)
         if "const" in schema:
@@ -106,7 +104,8 @@ class Walk:
             entries, self.entries = self.entries, []
             count = self._count(schema, name, kind, most=len(entries))
             return [self.value(parts, "", name, one) for one in entries[:count]]
-        names = self._names(kind, self._count(schema, name, kind), entry)
+        listed = len(entry.items) if entry and entry.items else None
+        names = self._names(kind, self._count(schema, name, kind, most=listed), entry)
         if is_list_of_objects:
             return [self.value(parts, "", name, Entry(one)) for one in names]
         if parts.get("type", "string") == "string" and not parts.get("enum"):
@@ -121,13 +120,14 @@ class Walk:
         least, upper = schema.get("minItems", 0), schema.get("maxItems", 10_000)
         if most is not None:
             wanted = most
-        elif limit := self._limit(name):
+        elif limit := self.limit(name):
             wanted = limit if limit <= 5 else self.rng.randint(-(-limit * 4 // 5), limit)
         else:
             wanted = self.rng.randint(4, 6) if kind == "concept" else self.rng.randint(3, 5)
-        return int(max(least, min(wanted, upper, self._limit(name) or wanted)))
+        return int(max(least, min(wanted, upper, self.limit(name) or wanted)))
 
-    def _limit(self, name: str) -> int | None:
+    def limit(self, name: str) -> int | None:
+        """How many of a list the request allows, by the list's name or its last word."""
         if (limit := self.limits.get(name)) is not None:
             return limit
         stem = _stem(name)
@@ -160,9 +160,7 @@ class Walk:
         if _stem(name) == "level" and "maximum" not in schema:
             return entry.level if entry and entry.level else self.rng.randrange(1, 10) * 100
         low = schema.get("minimum", schema.get("exclusiveMinimum", 0) + ("exclusiveMinimum" in schema))
-        high = schema.get(
-            "maximum", schema.get("exclusiveMaximum", low + 11) - ("exclusiveMaximum" in schema)
-        )
+        high = schema.get("maximum", schema.get("exclusiveMaximum", low + 11) - ("exclusiveMaximum" in schema))
         if _stem(name) == "level":
             return _hundreds(self.rng, low, high)
         # A judge in a rehearsal is content, so that a rehearsed run comes through its gates.

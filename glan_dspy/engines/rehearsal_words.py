@@ -15,6 +15,7 @@ from functools import cache
 from importlib import resources
 from random import Random
 
+WORD = re.compile(r"[^\W\d_]+")
 _SLOT = re.compile(r"\{(\w+)\}")
 _NAMES = {
     "en": "english en",
@@ -31,14 +32,14 @@ _NAMES = {
     "vi": "vietnamese việt vi vie",
 }
 _CODES = {name: code for code, names in _NAMES.items() for name in names.split()}
-_SCRIPTS = (
-    ("ko", "\uac00", "\ud7a3"),
-    ("ja", "\u3040", "\u30ff"),
-    ("zh", "\u4e00", "\u9fff"),
-    ("hi", "\u0900", "\u097f"),
-    ("ar", "\u0600", "\u06ff"),
-    ("ru", "\u0400", "\u04ff"),
-)
+_SCRIPTS = {
+    "ko": re.compile("[\uac00-\ud7a3]"),
+    "ja": re.compile("[\u3040-\u30ff]"),
+    "zh": re.compile("[\u4e00-\u9fff]"),
+    "hi": re.compile("[\u0900-\u097f]"),
+    "ar": re.compile("[\u0600-\u06ff]"),
+    "ru": re.compile("[\u0400-\u04ff]"),
+}
 _LATIN = ("en", "es", "fr", "de", "pt", "vi")
 
 
@@ -64,6 +65,8 @@ class Words:
     """The usual fields, each with its disciplines."""
     common: frozenset[str]
     """The commonest words, to recognise the language by; empty where the script tells."""
+    own: frozenset[str]
+    """Every word of its sentences; what else stands in a question came from outside: its concepts."""
 
     @property
     def latin(self) -> bool:
@@ -82,14 +85,14 @@ def guess_language(text: str) -> str:
     """The language of a text by its script, Latin letters by the commonest words; 'en' when in doubt."""
     head = text[:400]
     if not head.isascii():
-        counts = {code: sum(low <= char <= high for char in head) for code, low, high in _SCRIPTS}
+        counts = {code: len(script.findall(head)) for code, script in _SCRIPTS.items()}
         # Japanese prose mixes in more Han than kana; any real share of kana decides.
         if counts["ja"] * 5 > counts["zh"] > 0:
             return "ja"
         code, most = max(counts.items(), key=lambda pair: pair[1])
         if most * 4 > len(head):
             return code
-    found = set(re.findall(r"[^\W\d_]+", head.lower()))
+    found = set(WORD.findall(head.lower()))
     return max(_LATIN, key=lambda code: len(found & words_of(code).common))
 
 
@@ -102,7 +105,14 @@ def words_of(code: str) -> Words:
         lists={name: tuple(_compile(text) for text in texts) for name, texts in raw["lists"].items()},
         marks=raw["marks"],
         fields={name: tuple(disciplines) for name, disciplines in raw["fields"].items()},
-        common=frozenset(raw.get("common", "").split()),
+        common=frozenset(raw["common"].split()),
+        own=frozenset(
+            word
+            for name, texts in raw["lists"].items()
+            if name not in ("adj", "noun")
+            for text in texts
+            for word in WORD.findall(_SLOT.sub(" ", text).lower())
+        ),
     )
 
 
@@ -113,11 +123,17 @@ class Speech:
         self.words = words
         self.rng = rng
         self.known = known or {}
-        self._said: set[str] = set()
+        self._said: set[str | int] = set()
 
     def say(self, role: str) -> str:
         """One sentence of a role, a name of a pattern, or one word of a list."""
-        return self._fill(self._draw(self.words.lists[role]))
+        template = self._draw(self.words.lists[role])
+        for _ in range(4):
+            if id(template) not in self._said:
+                break
+            template = self._draw(self.words.lists[role])
+        self._said.add(id(template))
+        return self._fill(template)
 
     def number(self, least: int, most: int) -> int:
         return least + int(self.rng.random() * (most - least + 1))
@@ -152,9 +168,7 @@ class Speech:
 
 def _compile(text: str) -> Template:
     parts = _SLOT.split(text)
-    slots = tuple(
-        (name.lower(), name.lower().rstrip("0123456789"), name[0].isupper()) for name in parts[1::2]
-    )
+    slots = tuple((name.lower(), name.lower().rstrip("0123456789"), name[0].isupper()) for name in parts[1::2])
     return Template(tuple(parts[::2]), slots)
 
 

@@ -6,8 +6,9 @@ import re
 import unicodedata
 
 _OPENING = re.compile(r"\W*(?:(?:answer|i)\W+)?do(?: not|n['’]?t) know\b(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
-_GOES_ON = re.compile(r"\s*(?:whether|if|how|what|why|where|when|who|which|that|about|the|your|it|is|are|means?)\b",
-                      re.IGNORECASE)
+_GOES_ON = re.compile(
+    r"\s*(?:whether|if|how|what|why|where|when|who|which|that|about|the|your|it|is|are|means?)\b", re.IGNORECASE
+)
 
 
 def abstains(answer: str) -> bool:

@@ -20,8 +20,10 @@ Row = dict[str, Any]
 
 def messages(pair: Instruction) -> Row:
     """A conversation of two messages, as chat templates take it; the question and the answer stay apart."""
-    return {"id": pair.id, "messages": [{"role": "user", "content": pair.question},
-                                        {"role": "assistant", "content": pair.answer}]}
+    return {
+        "id": pair.id,
+        "messages": [{"role": "user", "content": pair.question}, {"role": "assistant", "content": pair.answer}],
+    }
 
 
 def azure(pair: Question) -> Row:
@@ -54,10 +56,15 @@ def export(run: Run, form: str, to: Path, *, allow_rehearsal: bool = False) -> t
     if first is None:
         raise UserError(f"{run.path} has no accepted pairs yet; `glan generate -o {run.path}` goes on with it")
     if first.simulated and form in TRAINING_FORMATS and not allow_rehearsal:
-        raise UserError(f"{run.path} was made by the simulated model `rehearsal`: its pairs are no training data; "
-                        "--allow-rehearsal exports them all the same")
-    beside, count = _write(to, (FORMATS[form](pair) for pair in itertools.chain([first], pairs)),  # type: ignore[arg-type]
-                           folder=form == "azure")
+        raise UserError(
+            f"{run.path} was made by the simulated model `rehearsal`: its pairs are no training data; "
+            "--allow-rehearsal exports them all the same"
+        )
+    beside, count = _write(
+        to,
+        (FORMATS[form](pair) for pair in itertools.chain([first], pairs)),  # type: ignore[arg-type]
+        folder=form == "azure",
+    )
     final = to / azure_name(kind, about, run, count, first.simulated) if form == "azure" else to
     beside.replace(final)
     return final, count

@@ -14,7 +14,6 @@ from glan_dspy.records import Discipline
 from glan_dspy.run.store import VERSION, Run
 from glan_dspy.settings import Settings, role
 
-
 Kind = Literal["generate", "answer"]
 
 
@@ -22,8 +21,11 @@ def settings_of(run: Run) -> dict[str, Any]:
     """What a further command on the run inherits; empty for a new one."""
     if not run.exists:
         return {}
-    return {name: value for name, value in run.about()["settings"].items()
-            if name in Settings.model_fields and role(name) != "once"}
+    return {
+        name: value
+        for name, value in run.about()["settings"].items()
+        if name in Settings.model_fields and role(name) != "once"
+    }
 
 
 def begin(run: Run, kind: Kind, settings: Settings, disciplines: Iterable[Discipline], program_digest: str) -> None:
@@ -35,8 +37,17 @@ def begin(run: Run, kind: Kind, settings: Settings, disciplines: Iterable[Discip
     named = [discipline.model_dump() for discipline in disciplines]
     values = {name: value for name, value in settings.model_dump(mode="json").items() if role(name) != "secret"}
     if not run.exists:
-        run.write_about({"version": VERSION, "kind": kind, "created": _now(), "settings": values, "program_digest": program_digest,
-                         "versions": versions, "disciplines": named})
+        run.write_about(
+            {
+                "version": VERSION,
+                "kind": kind,
+                "created": _now(),
+                "settings": values,
+                "program_digest": program_digest,
+                "versions": versions,
+                "disciplines": named,
+            }
+        )
         return
     about = run.about()
     if about.get("kind", kind) != kind:
@@ -44,8 +55,11 @@ def begin(run: Run, kind: Kind, settings: Settings, disciplines: Iterable[Discip
     refuse_differences(run.path, about, values, program_digest)
     refuse_shrinking(run.path, about, settings, named)
     if about["versions"] != versions:
-        warnings.warn(f"{run.path} was begun with {_told(about['versions'])}; this is {_told(versions)}",
-                      UserWarning, stacklevel=2)
+        warnings.warn(
+            f"{run.path} was begun with {_told(about['versions'])}; this is {_told(versions)}",
+            UserWarning,
+            stacklevel=2,
+        )
     changed = {**about, "settings": values, "disciplines": named}
     if changed != about:
         run.write_about(changed)
@@ -53,26 +67,35 @@ def begin(run: Run, kind: Kind, settings: Settings, disciplines: Iterable[Discip
 
 def refuse_differences(path: Path, about: dict[str, Any], values: dict[str, Any], program_digest: str) -> None:
     before = about["settings"]
-    different = [f"{name} {before.get(name)!r} -> {value!r}" for name, value in values.items()
-                 if role(name) == "content" and name != "program" and name in before and before[name] != value]
+    different = [
+        f"{name} {before.get(name)!r} -> {value!r}"
+        for name, value in values.items()
+        if role(name) == "content" and name != "program" and name in before and before[name] != value
+    ]
     if about["program_digest"] != program_digest:
         different.append(f"program {about['program_digest']} -> {program_digest}")
     if different:
-        raise UserError(f"{path} was begun with other settings: {'; '.join(different)}. "
-                        "Leave them as they were, or use another --out")
+        raise UserError(
+            f"{path} was begun with other settings: {'; '.join(different)}. "
+            "Leave them as they were, or use another --out"
+        )
 
 
 def refuse_shrinking(path: Path, about: dict[str, Any], settings: Settings, named: list[dict[str, Any]]) -> None:
     before = Settings.model_construct(**about["settings"])
     if settings.samples_per_syllabus < before.samples_per_syllabus:
-        raise UserError(f"{path} has {before.samples_per_syllabus} questions a syllabus planned; "
-                        f"{settings.samples_per_syllabus} is fewer, and a run only grows")
+        raise UserError(
+            f"{path} has {before.samples_per_syllabus} questions a syllabus planned; "
+            f"{settings.samples_per_syllabus} is fewer, and a run only grows"
+        )
     kept = {Discipline(**item).id for item in named}
     gone = [item["name"] for item in about["disciplines"] if Discipline(**item).id not in kept]
     if gone:
-        raise UserError(f"{path} has the discipline {gone[0]!r}"
-                        + (f" and {len(gone) - 1} more" if len(gone) > 1 else "")
-                        + ", which this command leaves out; a run only grows: name it too, or use another --out")
+        raise UserError(
+            f"{path} has the discipline {gone[0]!r}"
+            + (f" and {len(gone) - 1} more" if len(gone) > 1 else "")
+            + ", which this command leaves out; a run only grows: name it too, or use another --out"
+        )
 
 
 def _told(versions: dict[str, str]) -> str:

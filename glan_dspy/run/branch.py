@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 from glan_dspy.engines.base import Call
@@ -61,8 +60,14 @@ class Branch:
 
     def call(self, stage: str, item: str, ask: int, *, keep: bool) -> Call:
         """The identity of one question to a model. `keep` for replies that are not written as records at once."""
-        return Call(stage=stage, item=item, ask=ask, record=self._record, recall=self.replies.get,
-                    keep=self._keep if keep else None)
+        return Call(
+            stage=stage,
+            item=item,
+            ask=ask,
+            record=self._record,
+            recall=self.replies.get,
+            keep=self._keep if keep else None,
+        )
 
     def keep_useless(self, call: Call) -> None:
         """Keeps a reply that could not be used, so that a rerun does not buy it again."""
@@ -102,5 +107,3 @@ class Branch:
         self.shelf.append("rejected", item)
         self.settled.add(item.id)
         self.tally.rejected[item.reason] += 1
-
-

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import dspy
 import orjson
+from dspy.utils.exceptions import LMError
 
 from glan_dspy.adapters import CompactAdapter
 from glan_dspy.connect import connect
-from glan_dspy.engines.base import CALL, Call
+from glan_dspy.engines.base import Call
 from glan_dspy.errors import BadReply, UserError
 from glan_dspy.outline import write_outline
 from glan_dspy.program import GLAN, open_program
@@ -22,9 +25,12 @@ from glan_dspy.records import Discipline, Question, normalise
 from glan_dspy.run.begin import begin
 from glan_dspy.run.lines import Line
 from glan_dspy.run.store import Run, write_whole
-from glan_dspy.run.walk import Outcome, Walk
+from glan_dspy.run.walk import Outcome, Walk, first_line
 from glan_dspy.settings import Settings
 from glan_dspy.signatures import FieldOutline
+from glan_dspy.stages import asked
+
+T = TypeVar("T")
 
 Display = Callable[[Walk], AbstractContextManager[Any]]
 """Shows a walk's progress while the context lasts."""
@@ -37,14 +43,16 @@ def bulk() -> Iterator[None]:
         yield
 
 
-def generate(run: Run, settings: Settings, disciplines: Iterable[Discipline],
-             display: Display = lambda walk: nullcontext()) -> Outcome:
+def generate(
+    run: Run, settings: Settings, disciplines: Iterable[Discipline], display: Display = lambda walk: nullcontext()
+) -> Outcome:
     """Walks the run until it is complete or stopped. Raises UserError before anything is paid for."""
     return _walk(run, settings, tuple(disciplines), display)
 
 
-def answer(run: Run, settings: Settings, questions: Sequence[Question],
-           display: Display = lambda walk: nullcontext()) -> Outcome:
+def answer(
+    run: Run, settings: Settings, questions: Sequence[Question], display: Display = lambda walk: nullcontext()
+) -> Outcome:
     """Answers questions that came from a file; those that the run already holds are not added again."""
     disciplines = {normalise(question.discipline): Discipline(name=question.discipline) for question in questions}
     if run.exists:
@@ -61,8 +69,15 @@ def answer(run: Run, settings: Settings, questions: Sequence[Question],
     return _walk(run, settings, tuple(disciplines.values()), display, before=take_in, answers_only=True)
 
 
-def _walk(run: Run, settings: Settings, disciplines: tuple[Discipline, ...], display: Display, *,
-          before: Callable[[], None] = lambda: None, answers_only: bool = False) -> Outcome:
+def _walk(
+    run: Run,
+    settings: Settings,
+    disciplines: tuple[Discipline, ...],
+    display: Display,
+    *,
+    before: Callable[[], None] = lambda: None,
+    answers_only: bool = False,
+) -> Outcome:
     glan = open_program(settings)
     folders = {discipline.folder for discipline in disciplines}
     if len(folders) < len(disciplines):
@@ -83,7 +98,18 @@ def _walk(run: Run, settings: Settings, disciplines: tuple[Discipline, ...], dis
         begin(run, "answer" if answers_only else "generate", settings, disciplines, glan.digest)
         before()
         with log_to(run.path / settings.logfile_name), bulk():
-            return asyncio.run(main())
+            return run_to_its_end(main())
+
+
+def run_to_its_end(coroutine: Coroutine[Any, Any, T]) -> T:
+    """asyncio.run, also where a loop is running already, as in a notebook: there in a thread of its own."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    context = contextvars.copy_context()
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(context.run, asyncio.run, coroutine).result()
 
 
 @contextmanager
@@ -121,9 +147,12 @@ def make_taxonomy(run: Run, settings: Settings) -> Path:
         if not run.exists:
             begin(run, "generate", settings, (), glan.digest)
         with log_to(run.path / settings.logfile_name), bulk():
-            fields = merge_fields(asyncio.run(_ask_taxonomy(run, settings, glan)), settings.max_number_of_fields)
-        tree = {"language": settings.curriculum_language, "model": settings.curriculum_model,
-                "fields": [field.model_dump() for field in fields]}
+            fields = merge_fields(run_to_its_end(_ask_taxonomy(run, settings, glan)), settings.max_number_of_fields)
+        tree = {
+            "language": settings.curriculum_language,
+            "model": settings.curriculum_model,
+            "fields": [field.model_dump() for field in fields],
+        }
         write_whole(run.path / "taxonomy.json", orjson.dumps(tree, option=orjson.OPT_INDENT_2))
         path = run.path / "disciplines.txt"
         write_whole(path, write_outline(entries_of(fields)).encode())
@@ -136,18 +165,33 @@ async def _ask_taxonomy(run: Run, settings: Settings, glan: GLAN) -> list[FieldO
     models = connect(settings)
     glan.connect(models)
 
+    def call(number: int, ask: int) -> Call:
+        return Call(
+            stage="taxonomy",
+            item=str(number),
+            ask=ask,
+            record=lambda line: shelf.append("calls", line),
+            recall=kept.get,
+            keep=lambda line: shelf.append("replies", line),
+        )
+
     async def query(number: int) -> list[FieldOutline]:
-        for ask in range(settings.max_asks):
-            CALL.set(Call(stage="taxonomy", item=str(number), ask=ask, record=lambda line: shelf.append("calls", line),
-                          recall=kept.get, keep=lambda line: shelf.append("replies", line)))
-            try:
-                reply = await glan.taxonomy.acall(max_fields=settings.max_number_of_fields,
-                                                  language=settings.curriculum_language)
-                return list(reply.fields)
-            except BadReply as bad:
-                last = bad
-        raise UserError(f"the model {settings.curriculum_model!r} gave no usable taxonomy in {settings.max_asks} asks "
-                        f"({last}); try another --model-name-for-curriculum")
+        try:
+            reply, _ = await asked(
+                lambda: glan.taxonomy.acall(
+                    max_fields=settings.max_number_of_fields, language=settings.curriculum_language
+                ),
+                settings.max_asks,
+                lambda ask: call(number, ask),
+            )
+        except BadReply as bad:
+            raise UserError(
+                f"the model {settings.curriculum_model!r} gave no usable taxonomy in {settings.max_asks} asks "
+                f"({bad}); try another --model-name-for-curriculum"
+            ) from bad
+        except LMError as error:
+            raise UserError(f"no taxonomy: {first_line(error)}; the same command tries again") from error
+        return list(reply.fields)
 
     try:
         found = await asyncio.gather(*(query(number) for number in range(settings.num_taxonomy_queries)))
@@ -158,7 +202,7 @@ async def _ask_taxonomy(run: Run, settings: Settings, glan: GLAN) -> list[FieldO
 
 
 def merge_fields(fields: Iterable[FieldOutline], most: int) -> list[FieldOutline]:
-    """The first `most` fields; what is named twice, by several queries or in two places, stands once, where it came first."""
+    """The first `most` fields; what several queries or places name stands once, where it came first."""
     merged: dict[str, dict[str, tuple[str, dict[str, str]]]] = {}
     names: dict[str, str] = {}
     seen: set[str] = set()
@@ -171,9 +215,20 @@ def merge_fields(fields: Iterable[FieldOutline], most: int) -> list[FieldOutline
                 if normalise(name) not in seen:
                     seen.add(normalise(name))
                     disciplines[normalise(name)] = " ".join(name.split())
-    return [FieldOutline.model_validate({"name": names[key], "sub_fields": [
-        {"name": name, "disciplines": list(disciplines.values())} for name, disciplines in subs.values() if disciplines]})
-        for key, subs in list(merged.items())[:most] if any(disciplines for _, disciplines in subs.values())]
+    return [
+        FieldOutline.model_validate(
+            {
+                "name": names[key],
+                "sub_fields": [
+                    {"name": name, "disciplines": list(disciplines.values())}
+                    for name, disciplines in subs.values()
+                    if disciplines
+                ],
+            }
+        )
+        for key, subs in list(merged.items())[:most]
+        if any(disciplines for _, disciplines in subs.values())
+    ]
 
 
 def entries_of(fields: Iterable[FieldOutline]) -> Iterator[tuple[str, str, str]]:

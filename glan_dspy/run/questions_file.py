@@ -28,8 +28,10 @@ def read_questions(path: Path, language: str) -> list[Question]:
                 except EOFError:
                     break
                 except jsonlines.InvalidLineError as error:
-                    raise UserError(f"{path}, line {error.lineno}: not a JSON object ({error.args[0].split(' (')[0]}); "
-                                    "mend or delete the line") from None
+                    raise UserError(
+                        f"{path}, line {error.lineno}: not a JSON object ({error.args[0].split(' (')[0]}); "
+                        "mend or delete the line"
+                    ) from None
                 question = _question(row, language, path, number)
                 found.setdefault(question.id, question)
     except FileNotFoundError:
@@ -44,12 +46,23 @@ def read_questions(path: Path, language: str) -> list[Question]:
 def _question(row: dict[str, Any], language: str, path: Path, number: int) -> Question:
     text, subject = row.get("question"), str(row.get("subject") or "")
     if not isinstance(text, str) or not text.strip():
-        raise UserError(f"{path}, line {number}: has no \"question\"; each line is an object with question, subject, level")
+        raise UserError(
+            f'{path}, line {number}: has no "question"; each line is an object with question, subject, level'
+        )
     discipline = str(row.get("discipline") or NO_DISCIPLINE)
     ours = {key: row[key] for key in Question.model_fields if row.get(key) is not None}
     try:
-        return Question.model_validate({
-            **ours, "id": ours.get("id") or imported_question_id(discipline, subject, text), "discipline": discipline,
-            "subject": subject, "level": row.get("level") or "", "language": row.get("language") or language})
+        return Question.model_validate(
+            {
+                **ours,
+                "id": ours.get("id") or imported_question_id(discipline, subject, text),
+                "discipline": discipline,
+                "subject": subject,
+                "level": row.get("level") or "",
+                "language": row.get("language") or language,
+            }
+        )
     except ValueError as error:
-        raise UserError(f"{path}, line {number}: {str(error).splitlines()[1]}: {str(error).splitlines()[2].strip()}") from None
+        raise UserError(
+            f"{path}, line {number}: {str(error).splitlines()[1]}: {str(error).splitlines()[2].strip()}"
+        ) from None

@@ -22,11 +22,18 @@ def status(run: Run) -> dict[str, Any]:
         complete &= total.add(shelf, settings, imported=about.get("kind") == "answer")
     total.add_calls(run.root_shelf())
     return {
-        "disciplines": len(shelves), "subjects": total.subjects, "syllabi": total.syllabi,
-        "questions": total.questions, "instructions": total.instructions, "rejected": dict(total.rejected),
-        "calls": total.calls, "prompt_tokens": total.prompt_tokens, "cached_tokens": total.cached_tokens,
+        "disciplines": len(shelves),
+        "subjects": total.subjects,
+        "syllabi": total.syllabi,
+        "questions": total.questions,
+        "instructions": total.instructions,
+        "rejected": dict(total.rejected),
+        "calls": total.calls,
+        "prompt_tokens": total.prompt_tokens,
+        "cached_tokens": total.cached_tokens,
         "completion_tokens": total.completion_tokens,
-        "cost_usd": round(total.cost, 6) if total.cost_known else None, "complete": complete,
+        "cost_usd": round(total.cost, 6) if total.cost_known else None,
+        "complete": complete,
     }
 
 
@@ -59,9 +66,12 @@ class Progress:
         if any(syllabus_id(s.id) not in syllabi and syllabus_id(s.id) not in rejects for s in subjects):
             return False
         planned = sum(
-            min(settings.samples_per_syllabus,
-                sum(count_combinations([len(session.key_concepts) for session in syllabus.sessions])))
-            for syllabus in syllabi.values())
+            min(
+                settings.samples_per_syllabus,
+                sum(count_combinations([len(session.key_concepts) for session in syllabus.sessions])),
+            )
+            for syllabus in syllabi.values()
+        )
         done = questions | settled if settings.generate_question_only else settled
         return len(done) - sum(item.stage in ("subjects", "syllabus") for item in rejects.values()) >= planned
 
@@ -76,5 +86,3 @@ class Progress:
             cost = line.get("cost_usd")
             self.cost += cost or 0.0
             self.cost_known &= cost is not None
-
-

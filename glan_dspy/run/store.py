@@ -107,14 +107,18 @@ class Run:
         try:
             about = orjson.loads(file.read_bytes())
         except FileNotFoundError:
-            raise UserError(f"{self.path} is no run: it has no run.json; `glan generate -o {self.path}` makes one") from None
+            raise UserError(
+                f"{self.path} is no run: it has no run.json; `glan generate -o {self.path}` makes one"
+            ) from None
         except (OSError, ValueError) as error:
             raise UserError(f"cannot read {file}: {error}") from None
         if not isinstance(about, dict) or "settings" not in about:
             raise UserError(f"{file} is not the description of a run")
         if about.get("version", 0) > VERSION:
-            raise UserError(f"{self.path} was made by a newer version of glan-dspy "
-                            f"({about.get('versions', {}).get('glan_dspy')}); install that one")
+            raise UserError(
+                f"{self.path} was made by a newer version of glan-dspy "
+                f"({about.get('versions', {}).get('glan_dspy')}); install that one"
+            )
         return about
 
     def write_about(self, about: dict[str, Any]) -> None:

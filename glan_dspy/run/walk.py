@@ -28,23 +28,40 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from dspy.utils.exceptions import (
-    ContextWindowExceededError, LMAuthError, LMBillingError, LMConfigurationError, LMError, LMInvalidRequestError,
-    LMUnexpectedError, LMUnsupportedModelError,
+    ContextWindowExceededError,
+    LMAuthError,
+    LMBillingError,
+    LMConfigurationError,
+    LMError,
+    LMInvalidRequestError,
+    LMUnexpectedError,
+    LMUnsupportedModelError,
 )
 
-from glan_dspy.engines.base import CALL, Call
+from glan_dspy.engines.base import Call
 from glan_dspy.engines.journal import reasoning_of
 from glan_dspy.engines.rehearsal import is_rehearsal
 from glan_dspy.errors import BadReply, Stopped
 from glan_dspy.program import GLAN, make_syllabus
 from glan_dspy.records import (
-    Discipline, Instruction, Question, Rejected, Sample, Subject, Syllabus, merge_subjects, question_id, syllabus_id,
+    Discipline,
+    Instruction,
+    Question,
+    Rejected,
+    Sample,
+    Subject,
+    Syllabus,
+    merge_subjects,
+    question_id,
+    syllabus_id,
 )
 from glan_dspy.run.branch import Branch
 from glan_dspy.run.pool import Job, Lane, Pool
 from glan_dspy.run.store import Run
 from glan_dspy.run.tally import Tally
 from glan_dspy.sampling import sample_syllabus
+from glan_dspy.settings import Settings
+from glan_dspy.stages import asked
 
 log = logging.getLogger("glan")
 
@@ -91,8 +108,11 @@ class Walk:
             Lane("discipline", limit=s.concurrency, window=1 << 60, gain=s.max_number_of_subjects),
             Lane("syllabus", limit=s.concurrency, window=syllabi, gain=s.samples_per_syllabus),
             Lane("question", limit=s.question_batch_size, window=stock),
-            Lane("answer", limit=s.answer_batch_size,
-                 window=1 << 60 if s.generate_question_only else s.answer_batch_size + s.question_batch_size),
+            Lane(
+                "answer",
+                limit=s.answer_batch_size,
+                window=1 << 60 if s.generate_question_only else s.answer_batch_size + s.question_batch_size,
+            ),
         ]
 
     # --- the whole ----------------------------------------------------------------------------------
@@ -216,24 +236,26 @@ class Walk:
 
     # --- asking -------------------------------------------------------------------------------------
 
-    async def ask(self, branch: Branch, stage: str, item: str, make: Callable[[], Awaitable[T]], *,
-                  keep: bool = False, limit: int | None = None) -> tuple[T, Call]:
+    async def ask(
+        self,
+        branch: Branch,
+        stage: str,
+        item: str,
+        make: Callable[[], Awaitable[T]],
+        *,
+        keep: bool = False,
+        limit: int | None = None,
+    ) -> tuple[T, Call]:
         """A usable reply and the call that brought it. Raises the last BadReply after `limit` asks.
 
         What useless replies there were is kept too: a rerun gets them from the file, not from the endpoint.
         """
-        limit = limit or self.settings.max_asks
-        for ask in range(limit):
-            call = branch.call(stage, item, ask, keep=keep)
-            CALL.set(call)
-            try:
-                return await self._in_a_slot(stage, make), call
-            except BadReply as bad:
-                branch.keep_useless(call)
-                log.info("%s %s: %s", stage, item, bad)
-                if not bad.again or ask + 1 == limit:
-                    raise
-        raise AssertionError("unreachable")
+        return await asked(
+            lambda: self._in_a_slot(stage, make),
+            limit or self.settings.max_asks,
+            lambda ask: branch.call(stage, item, ask, keep=keep),
+            branch.keep_useless,
+        )
 
     async def _in_a_slot(self, stage: str, make: Callable[[], Awaitable[T]]) -> T:
         async with self._slots:
@@ -241,14 +263,20 @@ class Walk:
                 raise Stopped("the run is stopping")
             try:
                 result = await make()
+            except BadReply:
+                self._answered(stage)
+                raise
             except (ContextWindowExceededError, LMInvalidRequestError) as error:
                 self._count_failure(stage, error)
                 raise refused_request(error) from error
             except LMError as error:
                 self._count_failure(stage, error)
                 raise
-        self._streak[stage] = Counter({"": SAME_FAILURES})  # one success: from now on failures are single ones
+        self._answered(stage)
         return result
+
+    def _answered(self, stage: str) -> None:
+        self._streak[stage] = Counter({"": 1})  # the endpoint works: from now on failures are single ones
 
     def _count_failure(self, stage: str, error: LMError) -> None:
         streak = self._streak.setdefault(stage, Counter())
@@ -268,15 +296,22 @@ class Walk:
                 branch.failed = True
                 return
             branch.add_subjects(subjects)
-        self._add(branch, "syllabus", [lambda subject=subject: self._syllabus(branch, subject)  # type: ignore[misc]
-                                       for subject in branch.subjects])
+        self._add(
+            branch,
+            "syllabus",
+            [
+                lambda subject=subject: self._syllabus(branch, subject)  # type: ignore[misc]
+                for subject in branch.subjects
+            ],
+        )
 
     async def _subjects(self, branch: Branch) -> tuple[Subject, ...]:
         """The merged subjects of all queries, in query order; a rejected query leaves its place empty."""
         s = self.settings
         # All are waited for, also when one fails: the others' replies are paid for and kept for the rerun.
-        lists = await asyncio.gather(*(self._subject_query(branch, query) for query in range(s.num_subject_queries)),
-                                     return_exceptions=True)
+        lists = await asyncio.gather(
+            *(self._subject_query(branch, query) for query in range(s.num_subject_queries)), return_exceptions=True
+        )
         for failure in lists:
             if isinstance(failure, BaseException):
                 raise failure
@@ -287,10 +322,18 @@ class Walk:
         s, item = self.settings, f"{branch.discipline.id}.{query}"
         try:
             reply, _ = await self.ask(
-                branch, "subjects", item, lambda: self.glan.subjects.acall(
-                    discipline=branch.discipline.name, max_subjects=s.max_number_of_subjects,
-                    max_subtopics=s.max_number_of_subtopics, language=s.curriculum_language),
-                keep=True, limit=s.max_asks * (1 + branch.rejections[item]))
+                branch,
+                "subjects",
+                item,
+                lambda: self.glan.subjects.acall(
+                    discipline=branch.discipline.name,
+                    max_subjects=s.max_number_of_subjects,
+                    max_subtopics=s.max_number_of_subtopics,
+                    language=s.curriculum_language,
+                ),
+                keep=True,
+                limit=s.max_asks * (1 + branch.rejections[item]),
+            )
         except BadReply as bad:
             self._reject(branch, item, "subjects", bad, branch.discipline.model_dump())
             return []
@@ -302,18 +345,21 @@ class Walk:
             return
         syllabus = branch.syllabi.pop(id, None)
         if syllabus is None:
+            made: Syllabus
             try:
-                syllabus, _ = await self.ask(branch, "syllabus", id, lambda: self._design(subject), keep=True)
+                made, _ = await self.ask(branch, "syllabus", id, lambda: self._design(subject), keep=True)
             except BadReply as bad:
                 self._reject(branch, id, "syllabus", bad, subject.model_dump())
                 return
-            branch.add_syllabus(syllabus)
+            branch.add_syllabus(made)
+            syllabus = made
         self._questions(branch, subject, syllabus)
 
     async def _design(self, subject: Subject) -> Syllabus:
         s = self.settings
-        designed = await self.glan.syllabus.acall(subject=subject, max_sessions=s.max_number_of_session_name,
-                                                  language=s.curriculum_language)
+        designed = await self.glan.syllabus.acall(
+            subject=subject, max_sessions=s.max_number_of_session_name, language=s.curriculum_language
+        )
         return make_syllabus(subject, designed, s.max_number_of_session_name)
 
     def _questions(self, branch: Branch, subject: Subject, syllabus: Syllabus) -> None:
@@ -322,8 +368,13 @@ class Walk:
         samples = sample_syllabus(syllabus, s.samples_per_syllabus, s.double_share, s.seed)
         if len(samples) < s.samples_per_syllabus:
             self.tally.exhausted += 1
-            log.warning("%s, %s: its syllabus has %d combinations of sessions and concepts, %d questions were planned",
-                        branch.discipline.name, subject.name, len(samples), s.samples_per_syllabus)
+            log.warning(
+                "%s, %s: its syllabus has %d combinations of sessions and concepts, %d questions were planned",
+                branch.discipline.name,
+                subject.name,
+                len(samples),
+                s.samples_per_syllabus,
+            )
         for sample in samples:
             id = question_id(syllabus, sample)
             if id in branch.settled:
@@ -331,24 +382,31 @@ class Walk:
             if question := branch.unanswered.pop(id, None):
                 self._add_answer(branch, question)
             else:
-                self._add(branch, "question", [lambda id=id, sample=sample: self._question(  # type: ignore[misc]
-                    branch, subject, syllabus, sample, id)])
+                self._add(
+                    branch,
+                    "question",
+                    [
+                        lambda id=id, sample=sample: self._question(  # type: ignore[misc]
+                            branch, subject, syllabus, sample, id
+                        )
+                    ],
+                )
 
     async def _question(self, branch: Branch, subject: Subject, syllabus: Syllabus, sample: Sample, id: str) -> None:
         s = self.settings
-        about: dict[str, Any] = {
-            "id": id, "syllabus_id": syllabus.id, "subject_id": subject.id, "discipline": branch.discipline.name,
-            "subject": subject.name, "level": subject.level, "subtopics": subject.subtopics,
-            "sessions": tuple(syllabus.sessions[index].name for index in sample.sessions),
-            "key_concepts": sample.key_concepts, "strategy": sample.strategy, "language": s.language,
-            "question_model": s.question_model, "simulated": is_rehearsal(s.question_model)}
         try:
-            reply, call = await self.ask(branch, "question", id, lambda: self.glan.question.acall(
-                subject=subject, syllabus=syllabus, sample=sample, language=s.language))
+            reply, call = await self.ask(
+                branch,
+                "question",
+                id,
+                lambda: self.glan.question.acall(
+                    subject=subject, syllabus=syllabus, sample=sample, language=s.language
+                ),
+            )
         except BadReply as bad:
-            self._reject(branch, id, "question", bad, about)
+            self._reject(branch, id, "question", bad, make_question(s, subject, syllabus, sample).model_dump())
             return
-        question = Question(**about, question=reply.question, question_call=call.id)
+        question = make_question(s, subject, syllabus, sample, question=reply.question, question_call=call.id)
         branch.add_question(question)
         self._add_answer(branch, question)
 
@@ -359,16 +417,21 @@ class Walk:
     async def _answer(self, branch: Branch, question: Question) -> None:
         s = self.settings
         try:
-            reply, call = await self.ask(branch, "answer", question.id, lambda: self.glan.answer.acall(
-                question=question.question, language=question.language or s.language, subject=question.subject,
-                level=question.level))
+            reply, call = await self.ask(
+                branch,
+                "answer",
+                question.id,
+                lambda: self.glan.answer.acall(
+                    question=question.question,
+                    language=question.language or s.language,
+                    subject=question.subject,
+                    level=question.level,
+                ),
+            )
         except BadReply as bad:
             self._reject(branch, question.id, "answer", bad, question.model_dump())
             return
-        branch.add_instruction(Instruction(
-            **{**question.model_dump(), "simulated": question.simulated or is_rehearsal(s.answer_model)},
-            answer=reply.answer, answer_model=s.answer_model, answer_call=call.id,
-            reasoning=reasoning_of(call.response) if call.response else ""))
+        branch.add_instruction(make_instruction(s, question, reply.answer, call))
 
     # --- questions that came from a file --------------------------------------------------------------
 
@@ -377,6 +440,7 @@ class Walk:
 
     def _next_imported(self, branch: Branch, questions: Iterator[Question]) -> None:
         """Adds a few answers at a time, by a job of the lane before them, which waits while they pile up."""
+
         async def job() -> None:
             for question in (some := list(islice(questions, 16))):
                 self._add_answer(branch, question)
@@ -384,6 +448,47 @@ class Walk:
                 self._next_imported(branch, questions)
 
         self._add(branch, "question", [job])
+
+
+def make_question(
+    settings: Settings,
+    subject: Subject,
+    syllabus: Syllabus,
+    sample: Sample,
+    *,
+    question: str = "",
+    question_call: str = "",
+) -> Question:
+    """The record of a question: its text, and everything that it was asked about."""
+    return Question(
+        id=question_id(syllabus, sample),
+        syllabus_id=syllabus.id,
+        subject_id=subject.id,
+        question=question,
+        discipline=subject.discipline,
+        subject=subject.name,
+        level=subject.level,
+        subtopics=subject.subtopics,
+        sessions=tuple(syllabus.sessions[index].name for index in sample.sessions),
+        key_concepts=sample.key_concepts,
+        strategy=sample.strategy,
+        language=settings.language,
+        question_model=settings.question_model,
+        question_call=question_call,
+        simulated=is_rehearsal(settings.question_model),
+    )
+
+
+def make_instruction(settings: Settings, question: Question, answer: str, call: Call) -> Instruction:
+    """The record of an accepted pair."""
+    simulated = question.simulated or is_rehearsal(settings.answer_model)
+    return Instruction(
+        **{**question.model_dump(), "simulated": simulated},
+        answer=answer,
+        answer_model=settings.answer_model,
+        answer_call=call.id,
+        reasoning=reasoning_of(call.response) if call.response else "",
+    )
 
 
 def refused_request(error: LMError) -> BadReply | LMError:
@@ -397,5 +502,3 @@ def refused_request(error: LMError) -> BadReply | LMError:
 
 def first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:400]
-
-

@@ -1,0 +1,1 @@
+"""What we measure, reproducible by one command each."""
