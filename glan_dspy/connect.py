@@ -40,8 +40,11 @@ class Models:
                 await engine.aclose()
 
 
-def connect(settings: Settings, pause: Pause = asyncio.sleep) -> Models:
-    """The models of a run; no request is sent yet. Raises UserError when a key is missing or a name is wrong."""
+def connect(settings: Settings, pause: Pause = asyncio.sleep, *, answers_only: bool = False) -> Models:
+    """The models of a run; no request is sent yet. Raises UserError when a key is missing or a name is wrong.
+
+    With `answers_only` the answer model stands for all of them: the others are not asked, and need no key.
+    """
     made: dict[tuple[str, bool], tuple[dspy.LM, AsyncEngine]] = {}
 
     def lm(model: str, for_answer: bool) -> dspy.LM:
@@ -51,12 +54,10 @@ def connect(settings: Settings, pause: Pause = asyncio.sleep) -> Models:
             made[model, elsewhere] = (language_model(model, engine, settings.max_attempts, pause), engine)
         return made[model, elsewhere][0]
 
-    return Models(
-        lm(settings.curriculum_model, False),
-        lm(settings.question_model, False),
-        lm(settings.answer_model, True),
-        tuple(engine for _, engine in made.values()),
-    )
+    answer = lm(settings.answer_model, True)
+    others = [settings.curriculum_model, settings.question_model] if not answers_only else []
+    curriculum, question = [lm(model, False) for model in others] or [answer, answer]
+    return Models(curriculum, question, answer, tuple(engine for _, engine in made.values()))
 
 
 def language_model(model: str, engine: AsyncEngine, max_attempts: int = 1, pause: Pause = asyncio.sleep) -> dspy.LM:

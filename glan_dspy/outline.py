@@ -41,6 +41,8 @@ class Entry(NamedTuple):
 def read_disciplines(path: Path) -> tuple[Discipline, ...]:
     """The file's disciplines in order. Raises UserError: no file, not UTF-8, a bad or doubled line, nothing in it."""
     entries = read_outline(path)
+    if not entries:
+        raise UserError(f"{path} names no discipline; write one a line, or use --discipline NAME")
     refuse_doubles(str(path), ((f"line {entry.line}", entry.name) for entry in entries))
     return tuple(entry.discipline for entry in entries)
 
@@ -55,11 +57,8 @@ def named_disciplines(names: Sequence[str]) -> tuple[Discipline, ...]:
 
 
 def read_outline(path: Path) -> list[Entry]:
-    """Every line that names a discipline and is not struck out."""
-    entries = list(parse_outline(path, _text(path)))
-    if not entries:
-        raise UserError(f"{path} names no discipline; write one a line, or use --discipline NAME")
-    return entries
+    """Every line that names a discipline and is not struck out; none is an answer too, for a vote."""
+    return list(parse_outline(path, _text(path)))
 
 
 def _text(path: Path) -> str:

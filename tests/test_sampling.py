@@ -280,4 +280,9 @@ def test_the_samples_of_a_seed_are_these_for_good() -> None:
     assert [(sample.sessions, sample.concepts) for sample in samples] == GOLDEN
 
 
-GOLDEN: list[object] = []
+GOLDEN = [
+    ((1,), (("c1.3", "c1.4"),)),
+    ((0, 1), (("c0.0", "c0.2"), ("c1.0", "c1.2"))),
+    ((2,), (("c2.2",),)),
+    ((1, 2), (("c1.3",), ("c2.1", "c2.3", "c2.4"))),
+]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from glan_dspy.cli.flags import DEFAULT_OUT, Config, Grouped, Out, Recipe, with_settings
+from glan_dspy.cli.flags import Config, Grouped, MaybeOut, Recipe, with_settings
 
 if TYPE_CHECKING:
     import dspy
@@ -28,7 +28,7 @@ _FLAGS = (
 )
 
 
-def doctor(flags: dict[str, Any], out: Out = DEFAULT_OUT, recipe: Recipe = None, config: Config = None) -> int:
+def doctor(flags: dict[str, Any], out: MaybeOut = None, recipe: Recipe = None, config: Config = None) -> int:
     """Try each model of these settings with one tiny request: its key, its name, and whether it keeps to a JSON schema.
 
     \b
@@ -39,9 +39,9 @@ def doctor(flags: dict[str, Any], out: Out = DEFAULT_OUT, recipe: Recipe = None,
     from glan_dspy.connect import connect
     from glan_dspy.errors import UserError
     from glan_dspy.run.generate import bulk
-    from glan_dspy.run.store import Run
+    from glan_dspy.run.store import NO_RUN, Run
 
-    settings, _ = prepare(Run(out), flags, recipe, config)
+    settings, _ = prepare(Run(out or NO_RUN), flags, recipe, config)
     models = connect(settings.model_copy(update={"max_attempts": 1}))
     stages = {"curriculum": models.curriculum, "question": models.question, "answer": models.answer}
     healthy = True
@@ -78,8 +78,12 @@ def examine(lm: dspy.LM, used: str, needs_json: bool) -> bool:
 
 def ask_plainly(lm: dspy.LM) -> str:
     import dspy
+    from dspy.utils.exceptions import AdapterParseError
 
-    reply = dspy.Predict("request -> reply")(request="Say hello in one word.", lm=lm, config={"max_tokens": 64})
+    try:
+        reply = dspy.Predict("request -> reply")(request="Say hello in one word.", lm=lm, config={"max_tokens": 64})
+    except AdapterParseError:
+        return ""
     return str(reply.reply)
 
 

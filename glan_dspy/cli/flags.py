@@ -32,6 +32,10 @@ Out = Annotated[
         "--out", "-o", "--output-dir", metavar="RUN", help="Run directory.", show_default=True, rich_help_panel="Run"
     ),
 ]
+MaybeOut = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", metavar="RUN", help="Start from this run's settings.", rich_help_panel="Run"),
+]
 DEFAULT_OUT = Path("runs/first")
 
 

@@ -55,13 +55,21 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _glan(version: bool = typer.Option(False, "--version", help="Show the version and exit.", is_eager=True)) -> None:
-    if version:
+def _show_version(wanted: bool) -> None:
+    if wanted:
         from glan_dspy import __version__
 
         print(f"glan-dspy {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def _glan(
+    version: bool = typer.Option(
+        False, "--version", help="Show the version and exit.", is_eager=True, callback=_show_version
+    ),
+) -> None:
+    pass
 
 
 def run(argv: Sequence[str]) -> int:

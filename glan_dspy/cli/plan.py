@@ -6,14 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
-from glan_dspy.cli.flags import DEFAULT_OUT, Config, Grouped, Out, Recipe, with_settings
+from glan_dspy.cli.flags import Config, Grouped, MaybeOut, Recipe, with_settings
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 def plan(
     flags: dict[str, Any],
-    out: Out = DEFAULT_OUT,
+    out: MaybeOut = None,
     recipe: Recipe = None,
     config: Config = None,
     json: Annotated[bool, typer.Option("--json", help="As JSON.", rich_help_panel="Run")] = False,
@@ -29,9 +29,9 @@ def plan(
 
     from glan_dspy.cli.prepare import disciplines_for, prepare
     from glan_dspy.run.plan import plan
-    from glan_dspy.run.store import Run
+    from glan_dspy.run.store import NO_RUN, Run
 
-    run = Run(out)
+    run = Run(out or NO_RUN)
     settings, given = prepare(run, flags, recipe, config)
     disciplines = () if settings.generate_disciplines else disciplines_for(run, settings, given)
     rows = plan(settings, len(disciplines))

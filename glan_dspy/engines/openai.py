@@ -225,11 +225,12 @@ def failure(error: openai.OpenAIError, key: str | None = None) -> lm15.LM15Error
     """The typed error of what went wrong, with the key taken out of its text."""
     text = str(error)
     text = text.replace(key, "[key]") if key and len(key) >= 8 else text
-    if isinstance(error, openai.APITimeoutError):
-        return lm15.TimeoutError(text)
     if not isinstance(error, openai.APIStatusError):
-        cause = f"{text} ({error.__cause__})" if error.__cause__ else text
-        return lm15.TransportError(cause)
+        cause = _root(error)
+        # The transport calls every lost connection a time-out; only what waited in vain is one.
+        if isinstance(error, openai.APITimeoutError) and isinstance(cause, TimeoutError):
+            return lm15.TimeoutError(text)
+        return lm15.TransportError(f"no connection to the endpoint: {cause or type(cause).__name__}")
     status, code = error.status_code, str(error.code or "")
     kind: type[lm15.ProviderError]
     if status in (401, 403):
@@ -255,6 +256,12 @@ def failure(error: openai.OpenAIError, key: str | None = None) -> lm15.LM15Error
         request_id=error.request_id,
         retry_after=retry_after(error.response.headers),
     )
+
+
+def _root(error: BaseException) -> BaseException:
+    while (cause := error.__cause__) is not None:
+        error = cause
+    return error
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

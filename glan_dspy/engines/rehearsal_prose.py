@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from random import Random
 
-from glan_dspy.engines.rehearsal_words import Speech, Words, joined, words_of
+from glan_dspy.engines.rehearsal_words import WORD, Speech, Words, joined, words_of
 
 _NUMBER = re.compile(r"\d{1,9}(?:[.,]\d{1,4})?", re.ASCII)
 _QUOTED = re.compile(r"[«„“‘「《]\s?([^«»„“”‘’「」《》\n]{2,60}?)\s?[»“”’」》]")
@@ -161,8 +161,9 @@ def _taken_up(words: Words, rng: Random, asked: str, concepts: list[str]) -> dic
 
 def _ideas(words: Words, asked: str) -> list[str]:
     """What a bare question seems to be about: its quoted terms, else the words that are not ours."""
-    if quoted := list(dict.fromkeys(_QUOTED.findall(asked))):
-        return quoted
+    quoted = dict.fromkeys(_QUOTED.findall(asked))
+    if ideas := [term for term in quoted if not words.own.issuperset(WORD.findall(term.lower()))]:
+        return ideas
     if words.latin:
         runs = (" ".join(run[:4]) for run in _foreign_runs(words, asked))
         if ideas := list(dict.fromkeys(run for run in runs if len(run) > 4)):

@@ -30,7 +30,8 @@ _FAULTS = {
     "rejected",
 }
 _ENTRY = re.compile(r"^\s*\d+[.)]\s+(.+)$", re.MULTILINE)
-_ENTRY_NAME = re.compile(r"(.+?)(?:\s*\(\D*(\d{3})\D*\)|[.:。।]|$)")
+_LEVELLED = re.compile(r"(.+?)\s*[(（]\D*([1-9]00)\D*[)）]")
+_SENTENCE_END = re.compile(r"[.。।](?:\s|$)|。")
 _ENTRY_ITEMS = re.compile(r"[:：]\s*([^:：]*[;；、][^:：]*?)[.。।]?\s*$")
 
 
@@ -205,17 +206,19 @@ def part_kind(name: str) -> str:
 
 def entries_of(draft: str) -> list[Entry]:
     """The numbered lines of a draft: name, level and listed parts as far as they can be read."""
-    return [entry for line in _ENTRY.findall(draft) if (entry := _entry(line))]
+    return [_entry(line) for line in _ENTRY.findall(draft)]
 
 
-def _entry(line: str) -> Entry | None:
-    head = _ENTRY_NAME.match(line.replace("**", ""))
-    if head is None:
-        return None
+def _entry(line: str) -> Entry:
+    line = line.replace("**", "").strip()
+    levelled = _LEVELLED.match(line)
+    name = levelled[1] if levelled else _SENTENCE_END.split(line, maxsplit=1)[0]
+    # "Interference: how waves meet" is a name and its description, "Optics: boundary flow" is a name.
+    name = name if len(name) <= 60 else name.partition(":")[0]
     items = _ENTRY_ITEMS.search(line)
     parts = re.split(r"\s*[;；、]\s*", items[1]) if items else []
-    level = int(head[2]) if head[2] and int(head[2]) % 100 == 0 else None
-    return Entry(head[1].strip(), level, tuple(dict.fromkeys(part for part in parts if part)))
+    level = int(levelled[2]) if levelled else None
+    return Entry(name.strip(), level, tuple(dict.fromkeys(part for part in parts if part)))
 
 
 def _hundreds(rng: Random, low: int, high: int) -> int:

@@ -82,11 +82,11 @@ def _walk(
     folders = {discipline.folder for discipline in disciplines}
     if len(folders) < len(disciplines):
         raise UserError("two disciplines would share one folder; rename one of them")
-    connect(settings)  # a missing key is told before the run directory is made
+    connect(settings, answers_only=answers_only)  # a missing key is told before the run directory is made
 
     async def main() -> Outcome:
         walk = Walk(run, glan, disciplines)
-        models = connect(settings, walk.pause)
+        models = connect(settings, walk.pause, answers_only=answers_only)
         glan.connect(models)
         try:
             with display(walk):

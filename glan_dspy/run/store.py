@@ -137,6 +137,9 @@ class Run:
         return Lock(self.path)
 
 
+NO_RUN = Path(os.devnull)
+"""A path where no run can be, for what may be asked of a run or of none."""
+
 VERSION = 1
 """Of the layout of a run directory."""
 
