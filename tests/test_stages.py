@@ -17,7 +17,16 @@ from glan_dspy.connect import language_model
 from glan_dspy.engines.base import CALL, Call
 from glan_dspy.errors import BadReply
 from glan_dspy.records import ClassSession, Sample, Subject, Syllabus
-from glan_dspy.stages import AnswerWriter, Options, QuestionWriter, Stage, Subjects, SyllabusDesign, Taxonomy
+from glan_dspy.stages import (
+    AnswerWriter,
+    Options,
+    QuestionWriter,
+    Stage,
+    Subjects,
+    SyllabusDesign,
+    Taxonomy,
+    asked,
+)
 from tests.scripted import Scripted, reply
 
 SUBJECT = Subject(id="s1", discipline="Optics", name="Wave optics", level=200, subtopics=("interference", "films"))
@@ -381,7 +390,7 @@ def test_the_callers_call_tells_of_the_last_reply_good_or_bad(finish: str) -> No
         CALL.reset(token)
     assert call.response is not None
     assert call.response.finish_reason == finish
-    assert (call.stage, call.item) == ("outer", "i1")
+    assert (call.stage, call.item) == ("question.write", "i1")
     assert [(line["stage"], line["item"], line["id"]) for line in lines] == [("question.write", "i1", call.id)]
 
 
@@ -431,3 +440,51 @@ def test_calls_in_flight_together_do_not_mix_up_their_endings() -> None:
     with dspy.context(lm=language_model("echo", Echo()), adapter=CompactAdapter()):
         said = asyncio.run(all_of_them())
     assert said == ["truncated" if n % 2 else f"Question: number {n}" for n in range(40)]
+
+
+# --- asking again ---------------------------------------------------------------------------------
+
+
+def ask_until(replies: list[bool | str], limit: int) -> tuple[str, list[int], list[int]]:
+    """What `asked` gives, which asks were made, which were useless; a reply is text, or False/True = ask again."""
+    script, made, useless = iter(replies), list[int](), list[int]()
+
+    async def make() -> str:
+        call = CALL.get()
+        assert call is not None
+        made.append(call.ask)
+        said = next(script)
+        if isinstance(said, bool):
+            raise BadReply("bad", f"raw {call.ask}", again=said)
+        return said
+
+    async def main() -> str:
+        said, call = await asked(
+            make, limit, lambda ask: Call(stage="s", item="i", ask=ask), lambda call: useless.append(call.ask)
+        )
+        assert call.ask == made[-1]
+        return said
+
+    try:
+        return asyncio.run(main()), made, useless
+    except BadReply as error:
+        return error.raw, made, useless
+
+
+def test_a_useless_reply_is_asked_for_again_under_a_new_number() -> None:
+    assert ask_until(["good"], 3) == ("good", [0], [])
+    assert ask_until([True, True, "good"], 3) == ("good", [0, 1, 2], [0, 1])
+
+
+def test_after_the_last_ask_the_last_bad_reply_is_raised() -> None:
+    assert ask_until([True, True, True, "too late"], 3) == ("raw 2", [0, 1, 2], [0, 1, 2])
+
+
+def test_what_will_not_change_is_asked_once() -> None:
+    assert ask_until([False, "never asked"], 3) == ("raw 0", [0], [0])
+    assert ask_until([True, False, "never asked"], 3) == ("raw 1", [0, 1], [0, 1])
+
+
+def test_a_limit_of_no_asks_is_a_bug_told_loudly() -> None:
+    with pytest.raises(ValueError, match="at least once"):
+        ask_until(["good"], 0)

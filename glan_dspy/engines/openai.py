@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import json
 import os
 import re
 import time
@@ -154,22 +155,21 @@ _FINISH = {
 def decode(content: bytes) -> dict[str, Any]:
     """The JSON object of a reply. Raises TransportError for HTML, half a body, or anything else: sent again."""
     try:
-        # A lone surrogate, which orjson refuses, is a broken half of a character: it becomes U+FFFD.
-        reply = orjson.loads(
-            re.sub(
-                rb"\\u[dD][89a-bA-B][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
-                rb"|(?<!\\u[dD][89a-bA-B][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}",
-                rb"\\ufffd",
-                content,
-            )
-            if b"\\ud" in content.lower()
-            else content
-        )
+        reply = orjson.loads(content)
     except ValueError:
-        raise lm15.TransportError(f"the endpoint's reply is not JSON: {content[:120]!r}") from None
+        reply = _with_whole_characters(content)
     if not isinstance(reply, dict):
         raise lm15.TransportError(f"the endpoint's reply is not a JSON object: {content[:120]!r}")
     return reply
+
+
+def _with_whole_characters(content: bytes) -> Any:
+    """JSON that holds half a character, a lone surrogate, which orjson refuses: it becomes U+FFFD."""
+    try:
+        text = json.dumps(json.loads(content), ensure_ascii=False)
+    except ValueError:
+        raise lm15.TransportError(f"the endpoint's reply is not JSON: {content[:120]!r}") from None
+    return orjson.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
 def from_wire(reply: dict[str, Any], model: str) -> Response:

@@ -173,16 +173,15 @@ def _drawn(behaviour: Rehearsal, faults: tuple[str, ...], chance: float) -> str 
 
 
 def _applies(fault: str, ask: Ask) -> bool:
-    structured = ask.kind == "structured"
     match fault:
         case "bad_json":
-            return structured
+            return ask.structured
         case "abstain":
-            return ask.abstention_offered and not structured
+            return ask.abstention_offered and not ask.structured
         case "wrong_language":
-            return not structured and ask.kind != "chat"
+            return not ask.structured and ask.task != "chat"
         case "duplicate":
-            return ask.kind == "question"
+            return not ask.structured and ask.task == "question"
         case _:
             return True
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import orjson
 from dspy.lm15 import Request
 
-Kind = Literal["structured", "answer", "question", "draft", "chat"]
+Task = Literal["answer", "question", "draft", "chat"]
 
 _LABEL = re.compile(r"([A-Z][a-z0-9]*(?: [a-z0-9]+){0,5}):(?:[ \t]+(.*))?\Z")
 _HEADER = re.compile(r"^\[\[ ## (\w+) ## \]\][ \t]*", re.MULTILINE)
@@ -52,9 +53,13 @@ class Ask:
     """The prompt mentions DO NOT KNOW, so a model could use it."""
 
     @property
-    def kind(self) -> Kind:
-        if self.schema is not None or self.json_mode:
-            return "structured"
+    def structured(self) -> bool:
+        """Whether the reply is to be JSON."""
+        return self.schema is not None or self.json_mode
+
+    @property
+    def task(self) -> Task:
+        """What is to be written, in whatever form; 'chat' when nothing of GLAN's is recognised."""
         if "question" in self.inputs:
             return "answer"
         if "key_concepts" in self.inputs:
@@ -77,7 +82,10 @@ def inputs_of(text: str) -> dict[str, str]:
 
 
 def items_of(value: str) -> list[str]:
-    """The items of a list input: bulleted, numbered or quoted lines, or one line parted by semicolons."""
+    """The items of a list input: bulleted, numbered or quoted lines, a JSON list, or one line with semicolons."""
+    if value.startswith("[") and value.endswith("]"):
+        with suppress(orjson.JSONDecodeError):
+            return [str(item) for item in orjson.loads(value)]
     lines = [_BULLET.sub("", line, count=1).strip().strip(_QUOTES) for line in value.split("\n")]
     items = [line for line in lines if line]
     if len(items) == 1 and ";" in items[0]:

@@ -35,7 +35,7 @@ def question(words: Words, rng: Random, concepts: list[str], topic: str) -> list
     """The sentences of a self-contained question about some concepts; the last one is the task."""
     told, foreign = _fitting(words, concepts)
     if not told:
-        told = [_phrase(words, rng) for _ in range(2)]
+        told = phrases(words, rng, 2, set())
     speech = Speech(words, rng, {"concepts": joined(words, told), "c1": joined(words, [min(told, key=len)])})
     speech.known["topic"] = topic
     roles = ["setting", "data", "concept", "twist", "task"]
@@ -84,8 +84,9 @@ def sentence(words: Words, rng: Random, topic: str) -> str:
 def phrases(words: Words, rng: Random, count: int, taken: set[str]) -> list[str]:
     """Short noun phrases, none of them in `taken`, where they are added."""
     found: list[str] = []
+    speech = Speech(words, rng)
     for _ in range(count * 20):
-        phrase = _phrase(words, rng)
+        phrase = speech.say("phrase")
         if phrase not in taken:
             taken.add(phrase)
             found.append(phrase)
@@ -103,16 +104,13 @@ def _pool(code: str, kind: str, topic: str, size: int) -> tuple[str, ...]:
     return tuple(names)[:size]
 
 
-def _phrase(words: Words, rng: Random) -> str:
-    return Speech(words, rng).say("phrase")
-
-
 def _entry(words: Words, rng: Random, name: str, topic: str, part: str, count: int) -> str:
     marks = words.marks
     level = f" ({marks['level']} {rng.randrange(1, 10) * 100})" if part == "subtopics" else ""
     items = marks["separator"].join(phrases(words, rng, count, set()))
     about = sentence(words, rng, topic)
-    return f"{name}{level}{marks['end']} {about} {marks[part]}{marks['colon']}{items}{marks['end']}"
+    listed = f"{marks[part]}{marks['colon']}{items}{marks['end']}"
+    return marks["space"].join((f"{name}{level}{marks['end']}", about, listed))
 
 
 def _fitting(words: Words, concepts: list[str]) -> tuple[list[str], bool]:

@@ -12,11 +12,13 @@ import orjson
 
 from glan_dspy.engines import rehearsal_prose as prose
 from glan_dspy.engines.rehearsal_ask import Ask, Output, items_of
-from glan_dspy.engines.rehearsal_values import Walk, entries_of
+from glan_dspy.engines.rehearsal_values import Walk, entries_of, part_kind
 from glan_dspy.engines.rehearsal_words import Words, guess_language, language_code, words_of
 
 GREETING = "Hello! The rehearsal model is here and ready; everything I say is made up on this machine."
 _SCHEMA_NOTE = "must adhere to the JSON schema: "
+
+Finish = Literal["stop", "length"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +26,12 @@ class Said:
     """A reply's text and whether the token limit cut it."""
 
     text: str
-    finish: Literal["stop", "length"] = "stop"
+    finish: Finish = "stop"
 
 
 def reply(ask: Ask, words: Words, rng: Random) -> Said:
     """What a faultless model says; a pure function of its arguments."""
-    if ask.kind == "structured":
+    if ask.structured:
         return _cut(_json(_structured(ask, words, rng)), ask.max_tokens)
     if ask.outputs:
         return _chat_form(ask, words, rng)
@@ -38,7 +40,8 @@ def reply(ask: Ask, words: Words, rng: Random) -> Said:
 
 def language_of(ask: Ask) -> Words:
     """The language to reply in: as told, else as the question is written, else English."""
-    if told := ask.inputs.get("language"):
+    # DSPy's own adapters write an input that was left out as None.
+    if (told := ask.inputs.get("language")) and told != "None":
         return words_of(language_code(told) or "en")
     return words_of(guess_language(ask.inputs.get("question") or ask.inputs.get("draft", "")))
 
@@ -67,7 +70,7 @@ def tokens_in(size: int) -> int:
 
 def _pieces(ask: Ask, words: Words, rng: Random) -> list[str]:
     concepts = items_of(ask.inputs.get("key_concepts", ""))
-    match ask.kind:
+    match ask.task:
         case "answer":
             return prose.answer(words, rng, ask.inputs["question"], concepts)
         case "question":
@@ -123,21 +126,22 @@ def _noted_schema(walk: Walk, line: str) -> dict[str, Any]:
 def _chat_form(ask: Ask, words: Words, rng: Random) -> Said:
     """Every output field under its header, as ChatAdapter reads them."""
     walk = _walk(ask, words, rng)
-    said = _under_limit(_pieces(ask, words, rng), _glue(ask, words), ask.max_tokens)
-    texts = [output.name for output in ask.outputs if not output.python_type]
+    main = next((one.name for one in ask.outputs if part_kind(one.name) == "prose"), ask.outputs[-1].name)
+    finish: Finish = "stop"
     sections = []
     for output in ask.outputs:
-        if output.name == (texts or [""])[-1]:
-            value = said.text
+        if output.name == main and not output.python_type:
+            said = _under_limit(_pieces(ask, words, rng), _glue(ask, words), ask.max_tokens)
+            found, finish = said.text, said.finish
         else:
             found = _field_value(ask, walk, output)
-            value = found if isinstance(found, str) else _json(found)
+        value = found if isinstance(found, str) else _json(found)
         sections.append(f"[[ ## {output.name} ## ]]\n{value}")
-    return Said("\n\n".join([*sections, "[[ ## completed ## ]]"]), said.finish)
+    return Said("\n\n".join([*sections, "[[ ## completed ## ]]"]), finish)
 
 
 def _wrapped(ask: Ask, said: Said) -> Said:
-    if not ask.outputs or ask.kind == "structured" or not said.text:
+    if not ask.outputs or ask.structured or not said.text:
         return said
     return Said(f"[[ ## {ask.outputs[-1].name} ## ]]\n{said.text}\n\n[[ ## completed ## ]]", said.finish)
 
@@ -148,12 +152,10 @@ def _walk(ask: Ask, words: Words, rng: Random) -> Walk:
         for name, value in ask.inputs.items()
         if name.startswith("max_") and value.isdecimal()
     }
-    body = ""
-    if "question" in ask.inputs or "key_concepts" in ask.inputs:
-        concepts = items_of(ask.inputs.get("key_concepts", ""))
-        asked = ask.inputs.get("question")
-        pieces = prose.answer(words, rng, asked, concepts) if asked else prose.question(words, rng, concepts, "")
-        body = "\n\n".join(pieces) if asked else words.marks["space"].join(pieces)
+
+    def body() -> str:
+        return _glue(ask, words).join(_pieces(ask, words, rng))
+
     return Walk(
         words=words,
         rng=rng,
@@ -161,7 +163,7 @@ def _walk(ask: Ask, words: Words, rng: Random) -> Walk:
         limits=limits,
         entries=entries_of(ask.inputs.get("draft", "")),
         definitions={},
-        prose=body,
+        prose=None if ask.task == "chat" else body,
     )
 
 
@@ -185,7 +187,7 @@ def _is_about_a_subject(ask: Ask) -> bool:
 
 
 def _glue(ask: Ask, words: Words) -> str:
-    return {"answer": "\n\n", "draft": "\n"}.get(ask.kind, words.marks["space"])
+    return {"answer": "\n\n", "draft": "\n"}.get(ask.task, words.marks["space"])
 
 
 def _under_limit(pieces: list[str], glue: str, limit: int | None) -> Said:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -55,8 +56,8 @@ class Walk:
     """How many of what were asked for: {'subjects': 2} from the input 'Max subjects: 2'."""
     entries: list[Entry]
     definitions: dict[str, Any]
-    prose: str = ""
-    """What stands in a field named question or answer."""
+    prose: Callable[[], str] | None = None
+    """Writes what stands in a field named question, answer or draft."""
     taken: set[str] = field(default_factory=set)
 
     def value(self, schema: dict[str, Any], name: str = "", owner: str = "", entry: Entry | None = None) -> Any:
@@ -106,7 +107,7 @@ class Walk:
             count = self._count(schema, name, kind, most=len(entries))
             return [self.value(parts, "", name, one) for one in entries[:count]]
         listed = len(entry.items) if entry and entry.items else None
-        names = self._names(kind, self._count(schema, name, kind, most=listed), entry)
+        names = self._names(kind, self._count(schema, name, kind, most=listed), entry, name)
         if is_list_of_objects:
             return [self.value(parts, "", name, Entry(one)) for one in names]
         if parts.get("type", "string") == "string" and not parts.get("enum"):
@@ -131,10 +132,13 @@ class Walk:
         """How many of a list the request allows, by the list's name or its last word."""
         if (limit := self.limits.get(name)) is not None:
             return limit
+        if name.startswith("sub_"):
+            # A limit on fields is none on what each is divided into.
+            return None
         stem = _stem(name)
         return next((n for what, n in self.limits.items() if stem in map(_singular, what.split("_"))), None)
 
-    def _names(self, kind: str, count: int, entry: Entry | None) -> list[str]:
+    def _names(self, kind: str, count: int, entry: Entry | None, name: str = "") -> list[str]:
         """Distinct names of one kind: those of the draft, of the usual taxonomy, or of the topic's pool."""
         if entry and entry.items:
             return list(entry.items[:count])
@@ -142,14 +146,16 @@ class Walk:
             pool = names_pool(self.words, kind, self.topic, max(6, count * 8 // 5 + 2))
             return self.rng.sample(pool, min(count, len(pool)))
         if kind == "field":
-            return self._fields(count, entry)
+            return self._fields(name, count, entry)
         return phrases(self.words, self.rng, count, self.taken)
 
-    def _fields(self, count: int, entry: Entry | None) -> list[str]:
+    def _fields(self, name: str, count: int, entry: Entry | None) -> list[str]:
         fields = self.words.fields
-        own = fields.get(entry.name) if entry else None
-        if own is None:
-            own = tuple(fields) if entry is None else tuple(one for many in fields.values() for one in many)
+        if entry is None:
+            own = tuple(fields) if name != "disciplines" else tuple(one for many in fields.values() for one in many)
+        else:
+            # What stands below a field is on its list; what stands below that is a part of it.
+            own = fields.get(entry.name) or names_pool(self.words, "subject", entry.name, count + 6)
         spare = names_pool(self.words, "field", self.topic, count + len(self.taken) + 8)
         free = [one for one in own if one not in self.taken]
         self.rng.shuffle(free)
@@ -179,7 +185,7 @@ class Walk:
     def _said(self, name: str, owner: str, entry: Entry | None) -> str:
         kind = part_kind(name)
         if kind == "prose" and self.prose:
-            return self.prose
+            return self.prose()
         if kind == "level":
             return str(entry.level if entry and entry.level else self.rng.randrange(1, 10) * 100)
         if kind == "sentence":
@@ -199,7 +205,7 @@ def part_kind(name: str) -> str:
         return "field"
     if last in _SENTENCES:
         return "sentence"
-    if last in ("question", "answer"):
+    if last in ("question", "answer", "draft"):
         return "prose"
     return last if last in ("subject", "session", "concept", "level", "name") else "phrase"
 

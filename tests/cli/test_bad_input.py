@@ -97,7 +97,8 @@ def test_counts_that_are_no_counts(glan, flag: str, value: str) -> None:  # type
 
 
 def test_zero_is_no_count_either(glan) -> None:  # type: ignore[no-untyped-def]
-    glan("generate", *REHEARSAL, "--num-questions-per-iteration", "0").one_line("--num-questions-per-iteration", "greater")
+    flag = "--num-questions-per-iteration"
+    glan("generate", *REHEARSAL, flag, "0").one_line(flag, "greater")
 
 
 def test_no_key(glan, folder) -> None:  # type: ignore[no-untyped-def]

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.loopback_thread import environment, pairs, rows, running, start
 
 from glan_dspy.cli.main import as_written_elsewhere, run
+from tests.loopback_thread import environment, pairs, rows, running, start
 
 DEBUG = ("--model-name", "rehearsal", "--language", "English", "--recipe", "debug")
 Glan = Callable[..., tuple[int, str, str]]
@@ -123,8 +123,7 @@ def test_status_has_the_promised_keys(glan: Glan) -> None:
 
 def test_the_azure_export_is_its_file_to_the_key_order_and_name(glan: Glan, folder: Path) -> None:
     glan("generate", *DEBUG, "--discipline", "Optics")
-    code, out, _ = glan("export", "runs/first", "--format", "azure", "--to", "outputs")
-    assert code == 0
+    assert glan("export", "runs/first", "--format", "azure", "--to", "outputs")[0] == 0
     (file,) = (folder / "outputs").iterdir()
     assert re.fullmatch(r"GLAN_Instructions_English_2_Samples_[\w-]+\.jsonl", file.name)
     for line in file.read_text(encoding="utf-8").splitlines():

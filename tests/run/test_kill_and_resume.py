@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from tests.loopback_thread import command, counts, environment, glan, pairs, rows, running
 
-import subprocess
+from tests.loopback_thread import command, counts, environment, glan, pairs, rows, running
 
 QUESTIONS_AT_ONCE = ANSWERS_AT_ONCE = 16
 IN_FLIGHT = 40
@@ -26,7 +26,8 @@ def killed_run(folder: Path, base_url: str, disciplines: int, kills: int, pairs_
     calls = disciplines * 3 + pairs_planned * 2
     dealt = 0
     for kill in range(kills):
-        at = counts(base_url)["answered"] + rng.randint(1, max(2, (calls - counts(base_url)["answered"]) // (kills - kill + 1)))
+        answered = counts(base_url)["answered"]
+        at = answered + rng.randint(1, max(2, (calls - answered) // (kills - kill + 1)))
         process = subprocess.Popen(command(*words), cwd=folder, env=environment(), stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL)  # fmt: skip
         while process.poll() is None and counts(base_url)["answered"] < at:

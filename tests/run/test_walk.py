@@ -11,7 +11,6 @@ import orjson
 import pytest
 from dspy import lm15
 from dspy.lm15 import Message, Request, Response, TextPart, Usage
-from tests.loopback_thread import pairs, rows, running
 
 from glan_dspy.connect import Models, language_model
 from glan_dspy.engines.base import CALL
@@ -25,6 +24,7 @@ from glan_dspy.run.status import status
 from glan_dspy.run.store import Run
 from glan_dspy.run.walk import Outcome, Walk
 from glan_dspy.settings import Settings
+from tests.loopback_thread import pairs, rows, running
 
 OPTICS, DANCE = Discipline(name="Optics"), Discipline(name="Dance")
 
