@@ -23,8 +23,9 @@ from glan_dspy.connect import connect
 from glan_dspy.engines.background import run_sync
 from glan_dspy.engines.base import Call
 from glan_dspy.errors import BadReply
+from glan_dspy.making import make_instruction, make_question, make_syllabus
 from glan_dspy.outline import named_disciplines, read_disciplines
-from glan_dspy.program import GLAN, make_syllabus, open_program
+from glan_dspy.program import GLAN, open_program
 from glan_dspy.records import (
     Discipline,
     Instruction,
@@ -38,7 +39,7 @@ from glan_dspy.records import (
 )
 from glan_dspy.run.generate import bulk, generate, merge_fields
 from glan_dspy.run.store import Run
-from glan_dspy.run.walk import Outcome, make_instruction, make_question
+from glan_dspy.run.tally import Outcome
 from glan_dspy.sampling import sample_syllabus
 from glan_dspy.settings import Settings
 from glan_dspy.signatures import FieldOutline

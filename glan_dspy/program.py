@@ -17,11 +17,11 @@ from typing import Any
 import dspy
 import orjson
 
-from glan_dspy import records
 from glan_dspy.connect import Models
 from glan_dspy.engines.background import run_sync
-from glan_dspy.errors import BadReply, UserError
-from glan_dspy.records import Discipline, Sample, Subject, Syllabus, merge_sessions, merge_subjects
+from glan_dspy.errors import UserError
+from glan_dspy.making import make_syllabus
+from glan_dspy.records import Discipline, Sample, Subject, Syllabus, merge_subjects
 from glan_dspy.sampling import sample_syllabus
 from glan_dspy.settings import Settings
 from glan_dspy.stages import AnswerWriter, Options, QuestionWriter, Subjects, SyllabusDesign, Taxonomy
@@ -175,16 +175,6 @@ def read_state(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or not all(isinstance(value, dict) for value in state.values()):
         raise UserError(f"program {path} is not the state of a DSPy program")
     return state
-
-
-def make_syllabus(subject: Subject, designed: dspy.Prediction, max_sessions: int) -> Syllabus:
-    """The record of a designed syllabus: equal sessions merged, the first max_sessions kept."""
-    sessions = merge_sessions(designed.sessions, max_sessions)
-    if not sessions:
-        raise BadReply("wrong_shape", "", "no class session has both a name and key concepts")
-    return Syllabus(
-        id=records.syllabus_id(subject.id), subject_id=subject.id, introduction=designed.introduction, sessions=sessions
-    )
 
 
 def open_program(settings: Settings) -> GLAN:

@@ -59,7 +59,7 @@ def examine(lm: dspy.LM, used: str, needs_json: bool) -> bool:
     """Prints what the model made of a plain and a structured request; whether it can do its part."""
     from dspy.utils.exceptions import LMError
 
-    from glan_dspy.run.walk import first_line
+    from glan_dspy.run.crew import first_line
 
     print(f"{lm.model} ({used})")
     try:

@@ -7,7 +7,7 @@ from collections import Counter
 
 from glan_dspy.errors import Stopped, UserError
 from glan_dspy.run.store import Run
-from glan_dspy.run.walk import Outcome
+from glan_dspy.run.tally import Outcome
 from glan_dspy.settings import Settings
 
 

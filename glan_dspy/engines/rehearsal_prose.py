@@ -141,7 +141,7 @@ def _taken_up(words: Words, rng: Random, asked: str, concepts: list[str]) -> dic
     """What an answer repeats from its question: two figures, two ideas, and results computed from them."""
     numbers = [number for number in _NUMBER.findall(asked) if len(number) > 1][:8]
     numbers = numbers or [str(rng.randrange(12, 400))]
-    first, second = numbers[0], numbers[-1]
+    first, second = numbers[0], numbers[-1] if len(numbers) > 1 else str(rng.randrange(12, 400))
     ideas = (concepts or _ideas(words, asked))[:4]
     rng.shuffle(ideas)
     ideas.append(words.lists["something"][1].literals[0])
@@ -160,7 +160,8 @@ def _taken_up(words: Words, rng: Random, asked: str, concepts: list[str]) -> dic
 def _ideas(words: Words, asked: str) -> list[str]:
     """What a bare question seems to be about: its quoted terms, else the words that are not ours."""
     quoted = dict.fromkeys(_QUOTED.findall(asked))
-    if ideas := [term for term in quoted if not words.own.issuperset(WORD.findall(term.lower()))]:
+    # Quotes of our own, a project's title, are no idea. Other scripts have none, and combining vowels part their words.
+    if ideas := [term for term in quoted if not (words.latin and words.own.issuperset(WORD.findall(term.lower())))]:
         return ideas
     if words.latin:
         runs = (" ".join(run[:4]) for run in _foreign_runs(words, asked))

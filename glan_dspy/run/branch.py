@@ -20,6 +20,9 @@ class Branch:
         self.jobs = 0
         """Jobs of this discipline that wait or run; at 0 it is done."""
         self.failed = False
+        """Something in it is left open for a rerun, or it has no subjects."""
+        self.broken = False
+        """A bug struck in it: what it still had to do is not done in this walk."""
         self.subjects: tuple[Subject, ...] = ()
         self.syllabi: dict[str, Syllabus] = {}
         self.replies: dict[str, dict[str, Any]] = {}

@@ -23,9 +23,11 @@ from glan_dspy.outline import write_outline
 from glan_dspy.program import GLAN, open_program
 from glan_dspy.records import Discipline, Question, normalise
 from glan_dspy.run.begin import begin
+from glan_dspy.run.crew import first_line
 from glan_dspy.run.lines import Line
 from glan_dspy.run.store import Run, write_whole
-from glan_dspy.run.walk import Outcome, Walk, first_line
+from glan_dspy.run.tally import Outcome
+from glan_dspy.run.walk import Walk
 from glan_dspy.settings import Settings
 from glan_dspy.signatures import FieldOutline
 from glan_dspy.stages import asked
@@ -86,7 +88,7 @@ def _walk(
 
     async def main() -> Outcome:
         walk = Walk(run, glan, disciplines)
-        models = connect(settings, walk.pause, answers_only=answers_only)
+        models = connect(settings, walk.crew.pause, answers_only=answers_only)
         glan.connect(models)
         try:
             with display(walk):

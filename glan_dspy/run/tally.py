@@ -35,3 +35,16 @@ class Tally:
         self.calls += 1
         self.prompt_tokens += line["prompt_tokens"] or 0
         self.completion_tokens += line["completion_tokens"] or 0
+
+
+@dataclass
+class Outcome:
+    """How a walk ended."""
+
+    tally: Tally
+    interrupted: bool = False
+    reason: str = ""
+    """Why it stopped before its end, where the user must mend something."""
+    bugs: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    """Names of the disciplines with open items, or with no subjects."""

@@ -2,16 +2,8 @@
 
     discipline -> its subjects -> each one's syllabus -> a question for every sample -> its answer
 
-A job asks one thing and adds what follows from it to the pool. What is there already, from an earlier
-command on the same run, is not asked again. Each result is in its file before the next job is begun.
-
-How a call may end, and what follows:
-
-    a reply that can be used      its record is written
-    one that cannot (BadReply)    asked again, at most `max_asks` times in all, then rejected with its raw text
-    no reply after all attempts   the item stays open, its discipline counts as failed, a rerun goes on with it
-    a wrong key, model or bill    the run stops at once with that reason
-    anything else                 a bug: its discipline is dropped, the others go on, and the traceback is shown
+A job asks one thing and adds what follows from it. What is there already, from an earlier command on the
+same run, is not asked again. Each result is in its file before the next job is begun.
 """
 
 from __future__ import annotations
@@ -19,33 +11,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import signal
-import traceback
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
-from dspy.utils.exceptions import (
-    ContextWindowExceededError,
-    LMAuthError,
-    LMBillingError,
-    LMConfigurationError,
-    LMError,
-    LMInvalidRequestError,
-    LMUnexpectedError,
-    LMUnsupportedModelError,
-)
-
-from glan_dspy.engines.base import Call
-from glan_dspy.engines.journal import reasoning_of
-from glan_dspy.engines.rehearsal import is_rehearsal
-from glan_dspy.errors import BadReply, Stopped
-from glan_dspy.program import GLAN, make_syllabus
+from glan_dspy.errors import BadReply
+from glan_dspy.making import make_instruction, make_question, make_syllabus
+from glan_dspy.program import GLAN
 from glan_dspy.records import (
     Discipline,
-    Instruction,
     Question,
     Rejected,
     Sample,
@@ -56,233 +30,38 @@ from glan_dspy.records import (
     syllabus_id,
 )
 from glan_dspy.run.branch import Branch
-from glan_dspy.run.pool import Job, Lane, Pool
+from glan_dspy.run.crew import Crew
+from glan_dspy.run.pool import Lane, Pool
 from glan_dspy.run.store import Run
-from glan_dspy.run.tally import Tally
+from glan_dspy.run.tally import Outcome, Tally
 from glan_dspy.sampling import sample_syllabus
 from glan_dspy.settings import Settings
-from glan_dspy.stages import asked
 
 log = logging.getLogger("glan")
-
-T = TypeVar("T")
-
-ENDS_THE_RUN = (LMAuthError, LMBillingError, LMUnsupportedModelError, LMConfigurationError)
-SAME_FAILURES = 5
-"""That many calls of one stage failing alike, and none succeeding, end the run: the rest would fail too."""
-
-
-@dataclass
-class Outcome:
-    """How a walk ended."""
-
-    tally: Tally
-    interrupted: bool = False
-    reason: str = ""
-    """Why it stopped before its end, where the user must mend something."""
-    bugs: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-    """Names of the disciplines with open items, or with no subjects."""
 
 
 class Walk:
     """One walk over a run's disciplines, with the models that `glan` is connected to."""
 
     def __init__(self, run: Run, glan: GLAN, disciplines: Iterable[Discipline]) -> None:
-        self.run, self.glan, self.settings = run, glan, glan.settings
+        self.glan, self.settings = glan, glan.settings
         self.disciplines = tuple(disciplines)
+        self.pool = Pool(lanes(self.settings))
         self.tally = Tally(disciplines=len(self.disciplines))
-        self.outcome = Outcome(self.tally)
-        self.pool = Pool(self._lanes())
-        self._slots = asyncio.Semaphore(self.settings.concurrency)
-        self._stop = asyncio.Event()
-        self._open: dict[str, Branch] = {}
-        self._streak: dict[str, Counter[str]] = {}
-
-    def _lanes(self) -> list[Lane]:
-        # A syllabus takes a model some eight times as long as a question, so that many are kept in stock.
-        s = self.settings
-        stock = 8 * s.question_batch_size
-        syllabi = 1 + math.ceil(2 * stock / s.samples_per_syllabus)
-        return [
-            Lane("discipline", limit=s.concurrency, window=1 << 60, gain=s.max_number_of_subjects),
-            Lane("syllabus", limit=s.concurrency, window=syllabi, gain=s.samples_per_syllabus),
-            Lane("question", limit=s.question_batch_size, window=stock),
-            Lane(
-                "answer",
-                limit=s.answer_batch_size,
-                window=1 << 60 if s.generate_question_only else s.answer_batch_size + s.question_batch_size,
-            ),
-        ]
-
-    # --- the whole ----------------------------------------------------------------------------------
+        self.crew = Crew(run, self.settings, self.pool, self.tally)
 
     async def __call__(self, *, answers_only: bool = False) -> Outcome:
         """Walks until nothing is left, a stop is asked for, or something ends the run."""
         first = self._imported if answers_only else self._discipline
-        self.pool.add("discipline", *(self._opening(first, discipline) for discipline in self.disciplines))
-        syncing = asyncio.create_task(self._sync_every_second())
-        handled = self._handle_signals()
-        try:
-            await self.pool.run()
-        finally:
-            syncing.cancel()
-            for number in handled:
-                asyncio.get_running_loop().remove_signal_handler(number)
-            for branch in self._open.values():
-                branch.shelf.close()
-        return self.outcome
+        self.pool.add("discipline", *(self.crew.opening(discipline, first) for discipline in self.disciplines))
+        return await self.crew.work()
 
     def planned_questions(self) -> int:
         """How many there will be, as far as is known: more subjects are guessed where none are listed yet."""
         s, known = self.settings, self.tally.subjects
-        listed = max(1, self.tally.disciplines_done + len(self._open))
+        listed = max(1, self.tally.disciplines_done + len(self.crew.open))
         a_discipline = known / listed if known else s.max_number_of_subjects
         return round(max(known, a_discipline * self.tally.disciplines) * s.samples_per_syllabus)
-
-    def stop(self) -> None:
-        """Finishes what is in flight and starts nothing more; asked a second time, ends at once."""
-        if self._stop.is_set():
-            self.pool.cancel()
-        self.outcome.interrupted = True
-        self._stop.set()
-        self.pool.stop()
-
-    async def pause(self, seconds: float) -> None:
-        """What a retry waits by: a run that stops waits for nobody's Retry-After."""
-        try:
-            await asyncio.wait_for(self._stop.wait(), seconds)
-        except TimeoutError:
-            return
-        raise Stopped("the run is stopping")
-
-    def _handle_signals(self) -> list[signal.Signals]:
-        try:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                asyncio.get_running_loop().add_signal_handler(number, self.stop)
-        except (NotImplementedError, RuntimeError, ValueError):  # Windows; or not in the main thread (a notebook)
-            return []
-        return [signal.SIGINT, signal.SIGTERM]
-
-    async def _sync_every_second(self) -> None:
-        while True:
-            await asyncio.sleep(1)
-            for branch in list(self._open.values()):
-                await asyncio.to_thread(branch.shelf.sync)
-
-    def _end(self, reason: str) -> None:
-        self.outcome.reason = self.outcome.reason or reason
-        self._stop.set()
-        self.pool.stop()
-
-    # --- jobs of a branch ---------------------------------------------------------------------------
-
-    def _opening(self, first: Callable[[Branch], Awaitable[None]], discipline: Discipline) -> Job:
-        async def job() -> None:
-            branch = Branch(discipline, self.run.shelf(discipline), self.tally)
-            self._open[discipline.id] = branch
-            branch.jobs = 1
-            await asyncio.to_thread(branch.load)
-            await self._guarded(branch, first(branch))
-
-        return job
-
-    def _add(self, branch: Branch, lane: str, jobs: Iterable[Callable[[], Awaitable[None]]]) -> None:
-        for job in jobs:
-            branch.jobs += 1
-            self.pool.add(lane, lambda job=job: self._guarded(branch, job()))  # type: ignore[misc]
-
-    async def _guarded(self, branch: Branch, work: Awaitable[None]) -> None:
-        """Runs one job; whatever goes wrong in it ends in the outcome, and other disciplines go on."""
-        try:
-            await work
-        except Stopped:
-            pass  # given up unfinished because the run is stopping; a rerun goes on with it
-        except ENDS_THE_RUN as error:
-            self._end(first_line(error))
-        except OSError as error:
-            self._end(f"cannot write to {branch.shelf.path}: {error.strerror or error}")
-        except LMUnexpectedError:
-            self._bug(branch)
-        except LMError as error:
-            self._item_failed(branch, error)
-        except Exception:
-            self._bug(branch)
-        finally:
-            branch.jobs -= 1
-            if branch.jobs == 0:
-                self._branch_done(branch)
-
-    def _bug(self, branch: Branch) -> None:
-        text = traceback.format_exc()
-        log.error("a bug while walking %s\n%s", branch.discipline.name, text)
-        self.outcome.bugs.append(text)
-        branch.failed = True
-
-    def _item_failed(self, branch: Branch, error: LMError) -> None:
-        kind = type(error).__name__
-        self.tally.failed[kind] += 1
-        branch.failed = True
-        log.warning("%s: no reply, left open for a rerun: %s", branch.discipline.name, first_line(error))
-
-    def _branch_done(self, branch: Branch) -> None:
-        branch.shelf.close()
-        del self._open[branch.discipline.id]
-        if branch.failed:
-            self.outcome.failed.append(branch.discipline.name)
-        if not (branch.failed or self.pool.stopping):
-            self.tally.disciplines_done += 1
-            log.info("%s: done", branch.discipline.name)
-
-    # --- asking -------------------------------------------------------------------------------------
-
-    async def ask(
-        self,
-        branch: Branch,
-        stage: str,
-        item: str,
-        make: Callable[[], Awaitable[T]],
-        *,
-        keep: bool = False,
-        limit: int | None = None,
-    ) -> tuple[T, Call]:
-        """A usable reply and the call that brought it. Raises the last BadReply after `limit` asks.
-
-        What useless replies there were is kept too: a rerun gets them from the file, not from the endpoint.
-        """
-        return await asked(
-            lambda: self._in_a_slot(stage, make),
-            limit or self.settings.max_asks,
-            lambda ask: branch.call(stage, item, ask, keep=keep),
-            branch.keep_useless,
-        )
-
-    async def _in_a_slot(self, stage: str, make: Callable[[], Awaitable[T]]) -> T:
-        async with self._slots:
-            if self._stop.is_set():
-                raise Stopped("the run is stopping")
-            try:
-                result = await make()
-            except BadReply:
-                self._answered(stage)
-                raise
-            except (ContextWindowExceededError, LMInvalidRequestError) as error:
-                self._count_failure(stage, error)
-                raise refused_request(error) from error
-            except LMError as error:
-                self._count_failure(stage, error)
-                raise
-        self._answered(stage)
-        return result
-
-    def _answered(self, stage: str) -> None:
-        self._streak[stage] = Counter({"": 1})  # the endpoint works: from now on failures are single ones
-
-    def _count_failure(self, stage: str, error: LMError) -> None:
-        streak = self._streak.setdefault(stage, Counter())
-        streak[type(error).__name__] += 1
-        if not streak[""] and streak[type(error).__name__] >= SAME_FAILURES:
-            self._end(f"the first {SAME_FAILURES} {stage} calls all failed alike: {first_line(error)}")
 
     def _reject(self, branch: Branch, id: str, stage: str, bad: BadReply, item: dict[str, Any]) -> None:
         branch.reject(Rejected(id=id, stage=stage, reason=bad.reason, detail=bad.detail, raw=bad.raw, item=item))
@@ -296,7 +75,7 @@ class Walk:
                 branch.failed = True
                 return
             branch.add_subjects(subjects)
-        self._add(
+        self.crew.add(
             branch,
             "syllabus",
             [
@@ -321,7 +100,7 @@ class Walk:
     async def _subject_query(self, branch: Branch, query: int) -> list[Any]:
         s, item = self.settings, f"{branch.discipline.id}.{query}"
         try:
-            reply, _ = await self.ask(
+            reply, _ = await self.crew.ask(
                 branch,
                 "subjects",
                 item,
@@ -341,13 +120,13 @@ class Walk:
 
     async def _syllabus(self, branch: Branch, subject: Subject) -> None:
         id = syllabus_id(subject.id)
-        if id in branch.settled or branch.failed:
+        if id in branch.settled:
             return
         syllabus = branch.syllabi.pop(id, None)
         if syllabus is None:
             made: Syllabus
             try:
-                made, _ = await self.ask(branch, "syllabus", id, lambda: self._design(subject), keep=True)
+                made, _ = await self.crew.ask(branch, "syllabus", id, lambda: self._design(subject), keep=True)
             except BadReply as bad:
                 self._reject(branch, id, "syllabus", bad, subject.model_dump())
                 return
@@ -367,7 +146,7 @@ class Walk:
         s = self.settings
         samples = sample_syllabus(syllabus, s.samples_per_syllabus, s.double_share, s.seed)
         if len(samples) < s.samples_per_syllabus:
-            self.tally.exhausted += 1
+            self.crew.tally.exhausted += 1
             log.warning(
                 "%s, %s: its syllabus has %d combinations of sessions and concepts, %d questions were planned",
                 branch.discipline.name,
@@ -382,7 +161,7 @@ class Walk:
             if question := branch.unanswered.pop(id, None):
                 self._add_answer(branch, question)
             else:
-                self._add(
+                self.crew.add(
                     branch,
                     "question",
                     [
@@ -395,7 +174,7 @@ class Walk:
     async def _question(self, branch: Branch, subject: Subject, syllabus: Syllabus, sample: Sample, id: str) -> None:
         s = self.settings
         try:
-            reply, call = await self.ask(
+            reply, call = await self.crew.ask(
                 branch,
                 "question",
                 id,
@@ -412,12 +191,12 @@ class Walk:
 
     def _add_answer(self, branch: Branch, question: Question) -> None:
         if not self.settings.generate_question_only:
-            self._add(branch, "answer", [lambda: self._answer(branch, question)])
+            self.crew.add(branch, "answer", [lambda: self._answer(branch, question)])
 
     async def _answer(self, branch: Branch, question: Question) -> None:
         s = self.settings
         try:
-            reply, call = await self.ask(
+            reply, call = await self.crew.ask(
                 branch,
                 "answer",
                 question.id,
@@ -447,58 +226,21 @@ class Walk:
             if some:
                 self._next_imported(branch, questions)
 
-        self._add(branch, "question", [job])
+        self.crew.add(branch, "question", [job])
 
 
-def make_question(
-    settings: Settings,
-    subject: Subject,
-    syllabus: Syllabus,
-    sample: Sample,
-    *,
-    question: str = "",
-    question_call: str = "",
-) -> Question:
-    """The record of a question: its text, and everything that it was asked about."""
-    return Question(
-        id=question_id(syllabus, sample),
-        syllabus_id=syllabus.id,
-        subject_id=subject.id,
-        question=question,
-        discipline=subject.discipline,
-        subject=subject.name,
-        level=subject.level,
-        subtopics=subject.subtopics,
-        sessions=tuple(syllabus.sessions[index].name for index in sample.sessions),
-        key_concepts=sample.key_concepts,
-        strategy=sample.strategy,
-        language=settings.language,
-        question_model=settings.question_model,
-        question_call=question_call,
-        simulated=is_rehearsal(settings.question_model),
-    )
+def lanes(settings: Settings) -> list[Lane]:
+    """The stages as lanes of the pool, with as much stock before each as keeps the next one busy.
 
-
-def make_instruction(settings: Settings, question: Question, answer: str, call: Call) -> Instruction:
-    """The record of an accepted pair."""
-    simulated = question.simulated or is_rehearsal(settings.answer_model)
-    return Instruction(
-        **{**question.model_dump(), "simulated": simulated},
-        answer=answer,
-        answer_model=settings.answer_model,
-        answer_call=call.id,
-        reasoning=reasoning_of(call.response) if call.response else "",
-    )
-
-
-def refused_request(error: LMError) -> BadReply | LMError:
-    """A request that the endpoint refuses for what it says is an outcome of that item, not of the endpoint."""
-    if isinstance(error, ContextWindowExceededError):
-        return BadReply("context_length", "", first_line(error), again=False)
-    if "content_filter" in f"{getattr(error, 'provider_code', '')} {error}":
-        return BadReply("content_filter", "", first_line(error), again=False)
-    return error
-
-
-def first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:400]
+    A syllabus takes a model some eight times as long as a question, so that many questions are kept in stock.
+    """
+    s = settings
+    stock = 8 * s.question_batch_size
+    syllabi = 1 + math.ceil(2 * stock / s.samples_per_syllabus)
+    answers = 1 << 60 if s.generate_question_only else s.answer_batch_size + s.question_batch_size
+    return [
+        Lane("discipline", limit=s.concurrency, window=1 << 60, gain=s.max_number_of_subjects),
+        Lane("syllabus", limit=s.concurrency, window=syllabi, gain=s.samples_per_syllabus),
+        Lane("question", limit=s.question_batch_size, window=stock),
+        Lane("answer", limit=s.answer_batch_size, window=answers),
+    ]

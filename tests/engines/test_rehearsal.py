@@ -377,6 +377,26 @@ def test_answers_are_whole_and_take_up_the_question(code: str) -> None:
     assert 3 <= sum("$" in said for said in replied) <= 30 and 1 <= sum("```" in said for said in replied) <= 25
 
 
+@pytest.mark.parametrize(
+    ("code", "concept"), [("hi", "प्रकाश तरंग"), ("ko", "빛의 간섭"), ("zh", "薄膜干涉"), ("ar", "تداخل الضوء")]
+)
+def test_native_concepts_are_taken_up_by_the_answer(code: str, concept: str) -> None:
+    asked = texts([question(item, code, (concept,)) for item in range(20)])
+    assert all(concept in said for said in asked + texts([answer(one) for one in asked]))
+
+
+def test_json_mode_and_typed_chat_fields_are_filled() -> None:
+    fields = "`score` (must be formatted as a valid Python int), then `answer`"
+    text = f"[[ ## question ## ]]\nWhy?\n\nRespond with a JSON object in the following order of fields: {fields}."
+    value = value_of(request(text, response_format={"type": "json_object"}))
+    assert isinstance(value["score"], int) and value["answer"].endswith(".")
+    chat = text.replace(
+        "a JSON object in the following order of fields: ", "the corresponding output fields, starting with the field "
+    )
+    said = text_of(complete(request(chat)))
+    assert re.match(r"\[\[ ## score ## \]\]\n\d+\n\n\[\[ ## answer ## \]\]\n\w", said)
+
+
 def test_latex_keeps_its_backslashes() -> None:
     said = "\n".join(texts([answer(f"What is {n} times 7?") for n in range(100)]))
     assert "\\frac{" in said and "\\theta" in said

@@ -22,7 +22,8 @@ from glan_dspy.run.begin import begin
 from glan_dspy.run.generate import answer, bulk, generate
 from glan_dspy.run.status import status
 from glan_dspy.run.store import Run
-from glan_dspy.run.walk import Outcome, Walk
+from glan_dspy.run.tally import Outcome
+from glan_dspy.run.walk import Walk
 from glan_dspy.settings import Settings
 from tests.loopback_thread import pairs, rows, running
 

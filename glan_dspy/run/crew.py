@@ -1,0 +1,240 @@
+"""The hands of a walk: open branches, run jobs, ask models, stop in good order.
+
+How a call may end, and what follows:
+
+    a reply that can be used      its record is written
+    one that cannot (BadReply)    asked again, at most `max_asks` times in all, then rejected with its raw text
+    no reply after all attempts   the item stays open, its discipline counts as failed, a rerun goes on with it
+    a wrong key, model or bill    the run stops at once with that reason
+    anything else                 a bug: its discipline is dropped, the others go on, and the traceback is shown
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import traceback
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+from dspy.utils.exceptions import (
+    ContextWindowExceededError,
+    LMAuthError,
+    LMBillingError,
+    LMConfigurationError,
+    LMError,
+    LMInvalidRequestError,
+    LMUnexpectedError,
+    LMUnsupportedModelError,
+)
+
+from glan_dspy.engines.base import Call
+from glan_dspy.errors import BadReply, Stopped
+from glan_dspy.records import Discipline
+from glan_dspy.run.branch import Branch
+from glan_dspy.run.pool import Job, Pool
+from glan_dspy.run.store import Run
+from glan_dspy.run.tally import Outcome, Tally
+from glan_dspy.settings import Settings
+from glan_dspy.stages import asked
+
+log = logging.getLogger("glan")
+
+T = TypeVar("T")
+Work = Callable[[], Awaitable[None]]
+
+ENDS_THE_RUN = (LMAuthError, LMBillingError, LMUnsupportedModelError, LMConfigurationError)
+SAME_FAILURES = 5
+"""That many calls of one stage failing alike, and none succeeding, end the run: the rest would fail too."""
+
+
+class Crew:
+    """Runs the jobs of many branches; knows nothing of what the jobs do."""
+
+    def __init__(self, run: Run, settings: Settings, pool: Pool, tally: Tally) -> None:
+        self.run, self.settings, self.pool, self.tally = run, settings, pool, tally
+        self.outcome = Outcome(tally)
+        self.open: dict[str, Branch] = {}
+        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._stop = asyncio.Event()
+        self._streak: dict[str, Counter[str]] = {}
+
+    async def work(self) -> Outcome:
+        """Until no job is left, a stop is asked for, or something ends the run."""
+        syncing = asyncio.create_task(self._sync_every_second())
+        handled = self._handle_signals()
+        try:
+            await self.pool.run()
+        finally:
+            syncing.cancel()
+            for number in handled:
+                asyncio.get_running_loop().remove_signal_handler(number)
+            for branch in self.open.values():
+                branch.shelf.close()
+        return self.outcome
+
+    def stop(self) -> None:
+        """Finishes what is in flight and starts nothing more; asked a second time, ends at once."""
+        if self._stop.is_set():
+            self.pool.cancel()
+        self.outcome.interrupted = True
+        self._stop.set()
+        self.pool.stop()
+
+    async def pause(self, seconds: float) -> None:
+        """What a retry waits by: a run that stops waits for nobody's Retry-After."""
+        try:
+            await asyncio.wait_for(self._stop.wait(), seconds)
+        except TimeoutError:
+            return
+        raise Stopped("the run is stopping")
+
+    def _handle_signals(self) -> list[signal.Signals]:
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, self.stop)
+        except (NotImplementedError, RuntimeError, ValueError):  # Windows; or not in the main thread (a notebook)
+            return []
+        return [signal.SIGINT, signal.SIGTERM]
+
+    async def _sync_every_second(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            for branch in list(self.open.values()):
+                await asyncio.to_thread(branch.shelf.sync)
+
+    def _end(self, reason: str) -> None:
+        self.outcome.reason = self.outcome.reason or reason
+        self._stop.set()
+        self.pool.stop()
+
+    # --- jobs of a branch ---------------------------------------------------------------------------
+
+    def opening(self, discipline: Discipline, first: Callable[[Branch], Awaitable[None]]) -> Job:
+        """The job that opens a discipline's branch and begins its work with `first`."""
+
+        async def job() -> None:
+            branch = Branch(discipline, self.run.shelf(discipline), self.tally)
+            self.open[discipline.id] = branch
+            branch.jobs = 1
+
+            async def begin() -> None:
+                await asyncio.to_thread(branch.load)
+                await first(branch)
+
+            await self._guarded(branch, begin)
+
+        return job
+
+    def add(self, branch: Branch, lane: str, jobs: Iterable[Work]) -> None:
+        for job in jobs:
+            branch.jobs += 1
+            self.pool.add(lane, lambda job=job: self._guarded(branch, job))  # type: ignore[misc]
+
+    async def _guarded(self, branch: Branch, work: Work) -> None:
+        """Runs one job; whatever goes wrong in it ends in the outcome, and other disciplines go on."""
+        try:
+            if not branch.broken:
+                await work()
+        except Stopped:
+            pass  # given up unfinished because the run is stopping; a rerun goes on with it
+        except ENDS_THE_RUN as error:
+            self._end(first_line(error))
+        except OSError as error:
+            self._end(f"cannot write to {branch.shelf.path}: {error.strerror or error}")
+        except LMUnexpectedError:
+            self._bug(branch)
+        except LMError as error:
+            self._item_failed(branch, error)
+        except Exception:
+            self._bug(branch)
+        finally:
+            branch.jobs -= 1
+            if branch.jobs == 0:
+                self._branch_done(branch)
+
+    def _bug(self, branch: Branch) -> None:
+        text = traceback.format_exc()
+        log.error("a bug while walking %s\n%s", branch.discipline.name, text)
+        self.outcome.bugs.append(text)
+        branch.failed = branch.broken = True
+
+    def _item_failed(self, branch: Branch, error: LMError) -> None:
+        kind = type(error).__name__
+        self.tally.failed[kind] += 1
+        branch.failed = True
+        log.warning("%s: no reply, left open for a rerun: %s", branch.discipline.name, first_line(error))
+
+    def _branch_done(self, branch: Branch) -> None:
+        branch.shelf.close()
+        del self.open[branch.discipline.id]
+        if branch.failed:
+            self.outcome.failed.append(branch.discipline.name)
+        if not (branch.failed or self.pool.stopping):
+            self.tally.disciplines_done += 1
+            log.info("%s: done", branch.discipline.name)
+
+    # --- asking -------------------------------------------------------------------------------------
+
+    async def ask(
+        self,
+        branch: Branch,
+        stage: str,
+        item: str,
+        make: Callable[[], Awaitable[T]],
+        *,
+        keep: bool = False,
+        limit: int | None = None,
+    ) -> tuple[T, Call]:
+        """A usable reply and the call that brought it. Raises the last BadReply after `limit` asks.
+
+        What useless replies there were is kept too: a rerun gets them from the file, not from the endpoint.
+        """
+        return await asked(
+            lambda: self._in_a_slot(stage, make),
+            limit or self.settings.max_asks,
+            lambda ask: branch.call(stage, item, ask, keep=keep),
+            branch.keep_useless,
+        )
+
+    async def _in_a_slot(self, stage: str, make: Callable[[], Awaitable[T]]) -> T:
+        async with self._slots:
+            if self._stop.is_set():
+                raise Stopped("the run is stopping")
+            try:
+                result = await make()
+            except BadReply:
+                self._answered(stage)
+                raise
+            except (ContextWindowExceededError, LMInvalidRequestError) as error:
+                self._count_failure(stage, error)
+                raise refused_request(error) from error
+            except LMError as error:
+                self._count_failure(stage, error)
+                raise
+        self._answered(stage)
+        return result
+
+    def _answered(self, stage: str) -> None:
+        self._streak[stage] = Counter({"": 1})  # the endpoint works: from now on failures are single ones
+
+    def _count_failure(self, stage: str, error: LMError) -> None:
+        streak = self._streak.setdefault(stage, Counter())
+        streak[type(error).__name__] += 1
+        if not streak[""] and streak[type(error).__name__] >= SAME_FAILURES:
+            self._end(f"the first {SAME_FAILURES} {stage} calls all failed alike: {first_line(error)}")
+
+
+def refused_request(error: LMError) -> BadReply | LMError:
+    """A request that the endpoint refuses for what it says is an outcome of that item, not of the endpoint."""
+    if isinstance(error, ContextWindowExceededError):
+        return BadReply("context_length", "", first_line(error), again=False)
+    if "content_filter" in f"{getattr(error, 'provider_code', '')} {error}":
+        return BadReply("content_filter", "", first_line(error), again=False)
+    return error
+
+
+def first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:400]
