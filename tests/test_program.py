@@ -165,7 +165,7 @@ def test_calling_works_where_an_event_loop_is_running() -> None:
 
 
 def test_in_the_papers_way_drafts_come_first() -> None:
-    subjects, syllabus, question, answer = SAID
+    subjects, syllabus, question, _ = SAID
     engine = Scripted(
         ["1. Wave optics", json.dumps(subjects), "Session 1", json.dumps(syllabus), question["question"], "So."]
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 
+from glan_dspy.cli.main import BUG, DONE
 from glan_dspy.errors import Stopped, UserError
 from glan_dspy.run.store import Run
 from glan_dspy.run.tally import Outcome
@@ -12,7 +13,7 @@ from glan_dspy.settings import Settings
 
 
 def finish(run: Run, settings: Settings, outcome: Outcome, command: str = "generate") -> int:
-    """Prints the result on stdout and gives back 0. Raises Stopped or UserError where the run is not done."""
+    """Prints the result and gives back the exit code. Raises Stopped or UserError where the run is not done."""
     tally, go_on = outcome.tally, f"glan {command} -o {run.path}" + go_on_flags(settings)
     made = tally.questions if settings.generate_question_only else tally.instructions
     print(
@@ -22,7 +23,12 @@ def finish(run: Run, settings: Settings, outcome: Outcome, command: str = "gener
     )
     if outcome.bugs:
         print(outcome.bugs[0], file=sys.stderr)
-        raise RuntimeError(f"{len(outcome.bugs)} jobs failed by a bug; the rest went on. Afterwards: {go_on}")
+        print(
+            f"glan: a bug in glan-dspy struck {len(outcome.bugs)} times, the rest went on; please report the lines "
+            f"above. With a mended version: {go_on}",
+            file=sys.stderr,
+        )
+        return BUG
     if tally.exhausted:
         print(
             f"glan: {tally.exhausted:,} syllabi have fewer combinations of sessions and concepts than questions were "
@@ -45,7 +51,7 @@ def finish(run: Run, settings: Settings, outcome: Outcome, command: str = "gener
         else f"next: glan status {run.path}",
         file=sys.stderr,
     )
-    return 0
+    return DONE
 
 
 def is_simulated(settings: Settings) -> bool:

@@ -10,6 +10,7 @@ from dspy import lm15
 from dspy.lm15 import Request, Response
 
 from glan_dspy.engines.base import CALL, AsyncEngine
+from glan_dspy.errors import Stopped
 
 HEALS = (lm15.RateLimitError, lm15.ServerError, lm15.TimeoutError, lm15.TransportError)
 """What passes by itself: 429, 5xx, time-outs, broken connections. A wrong key or a refused request does not."""
@@ -18,6 +19,7 @@ FIRST_PAUSE, LONGEST_PAUSE, LONGEST_WISH = 0.5, 60.0, 900.0
 """Seconds. A server's own Retry-After is obeyed up to the last of them."""
 
 Pause = Callable[[float], Awaitable[None]]
+"""Waits that many seconds, or raises Stopped when there is nothing to wait for any more."""
 
 
 class Retry:
@@ -36,7 +38,10 @@ class Retry:
                 attempt += 1
                 if attempt >= self.max_attempts:
                     raise
-                await self.pause(how_long(attempt, error.retry_after))
+                try:
+                    await self.pause(how_long(attempt, error.retry_after))
+                except Stopped:
+                    raise error from None  # the failure says more, and DSPy takes any other error for a bug
 
 
 def how_long(attempt: int, retry_after: float | None = None) -> float:

@@ -162,6 +162,8 @@ class Crew:
         branch.failed = branch.broken = True
 
     def _item_failed(self, branch: Branch, error: LMError) -> None:
+        if self._stop.is_set():
+            return  # its retries were cut short: left open for a rerun, as everything is that was not begun
         kind = type(error).__name__
         self.tally.failed[kind] += 1
         branch.failed = True
