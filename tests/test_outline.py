@@ -81,6 +81,10 @@ def test_a_struck_heading_takes_all_below_it() -> None:
     assert names_in(text) == ["a1", "b1", "d1", "g1"]
 
 
+def test_a_struck_sub_field_ends_where_the_next_field_begins() -> None:
+    assert names_in("# A\n-## B\nb1\n# C\nc1\n## D\nd1") == ["c1", "d1"]
+
+
 def test_a_struck_line_may_hold_anything() -> None:
     assert names_in("-../../etc/passwd\n- " + "x" * 10_000 + "\nOptics") == ["Optics"]
 

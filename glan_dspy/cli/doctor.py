@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -10,6 +12,8 @@ from glan_dspy.cli.flags import Config, Grouped, MaybeOut, Recipe, with_settings
 
 if TYPE_CHECKING:
     import dspy
+
+    from glan_dspy.connect import Models
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -45,7 +49,7 @@ def doctor(flags: dict[str, Any], out: MaybeOut = None, recipe: Recipe = None, c
     models = connect(settings.model_copy(update={"max_attempts": 1}))
     stages = {"curriculum": models.curriculum, "question": models.question, "answer": models.answer}
     healthy = True
-    with bulk():
+    with bulk(), closing(models):
         for lm in dict.fromkeys(stages.values()):
             used = ", ".join(stage for stage, other in stages.items() if other is lm)
             needs_json = lm is models.curriculum
@@ -53,6 +57,16 @@ def doctor(flags: dict[str, Any], out: MaybeOut = None, recipe: Recipe = None, c
     if not healthy:
         raise UserError("not every model is ready; see the lines above")
     return 0
+
+
+@contextmanager
+def closing(models: Models) -> Iterator[None]:
+    from glan_dspy.engines.background import run_sync
+
+    try:
+        yield
+    finally:
+        run_sync(models.aclose())
 
 
 def examine(lm: dspy.LM, used: str, needs_json: bool) -> bool:

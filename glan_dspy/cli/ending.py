@@ -40,18 +40,23 @@ def finish(run: Run, settings: Settings, outcome: Outcome, command: str = "gener
     if outcome.interrupted:
         raise Stopped(f"stopped; go on with: {go_on}")
     if outcome.failed:
-        names = ", ".join(outcome.failed[:3]) + (
-            f" and {len(outcome.failed) - 3} more" if len(outcome.failed) > 3 else ""
-        )
-        why = told(tally.failed) or told(tally.rejected)
-        raise Stopped(f"not finished: {names} ({why}); the others are. Try these again with: {go_on}")
-    print(
-        f"next: glan export {run.path} --format messages --to {run.path / 'train.jsonl'}"
-        if not is_simulated(settings)
-        else f"next: glan status {run.path}",
-        file=sys.stderr,
-    )
+        raise Stopped(f"not finished: {some(outcome.failed)}; {outcome.why}. Try again with: {go_on}")
+    say_what_is_next(run, settings, made, sum(tally.rejected.values()))
     return DONE
+
+
+def say_what_is_next(run: Run, settings: Settings, made: int, rejected: int) -> None:
+    if not made and rejected:
+        line = f"nothing was accepted; {run.path}/disciplines/*/rejected.jsonl has every reply and why it was dropped"
+    elif is_simulated(settings) or settings.generate_question_only:
+        line = f"next: glan status {run.path}"
+    else:
+        line = f"next: glan export {run.path} --format messages --to {run.path / 'train.jsonl'}"
+    print(line, file=sys.stderr)
+
+
+def some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
 
 
 def is_simulated(settings: Settings) -> bool:

@@ -11,7 +11,7 @@ what the caller finds there, at any concurrency.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -51,6 +51,8 @@ class Call:
     id: str = ""
     """The id of the attempt that was answered, as calls.jsonl has it."""
     response: Response | None = None
+    headers: Mapping[str, str] | None = None
+    """Of the last reply, where they tell of the endpoint's limits."""
 
     @property
     def key(self) -> str:

@@ -50,6 +50,10 @@ def begin(run: Run, kind: Kind, settings: Settings, disciplines: Iterable[Discip
         )
         return
     about = run.about()
+    if not about["disciplines"] and kind == "generate":
+        # Only a taxonomy so far: nothing was made yet that other settings would not fit.
+        run.write_about({**about, "settings": values, "program_digest": program_digest, "disciplines": named})
+        return
     if about.get("kind", kind) != kind:
         raise UserError(f"{run.path} was begun by `glan {about['kind']}`; use another --out for `glan {kind}`")
     refuse_differences(run.path, about, values, program_digest)

@@ -167,6 +167,7 @@ class Crew:
         kind = type(error).__name__
         self.tally.failed[kind] += 1
         branch.failed = True
+        self.outcome.why = f"no reply after {self.settings.max_attempts} attempts: {first_line(error)}"
         log.warning("%s: no reply, left open for a rerun: %s", branch.discipline.name, first_line(error))
 
     def _branch_done(self, branch: Branch) -> None:

@@ -48,3 +48,5 @@ class Outcome:
     bugs: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     """Names of the disciplines with open items, or with no subjects."""
+    why: str = ""
+    """What went wrong in the last of them."""

@@ -73,6 +73,7 @@ class Walk:
             subjects = await self._subjects(branch)
             if not subjects:
                 branch.failed = True
+                self.crew.outcome.why = "the model gave no usable list of subjects; rejected.jsonl has its replies"
                 return
             branch.add_subjects(subjects)
         self.crew.add(

@@ -1,0 +1,209 @@
+"""How fast an endpoint may be asked: a window of calls in flight, and a rate, both found by asking.
+
+Concurrency alone cannot hold ten calls a second against a server that answers in 50 ms, and a rate alone
+drowns a server that needs a minute a call. So there are both:
+
+    window   starts small, doubles each round trip until the first refusal, then grows by about one a round
+             trip and is cut by a tenth at a refusal; never above `concurrency`
+    rate     none until the first 429; then what the endpoint really served since the refusal before, a
+             little less, growing again: slowly first, faster the longer no 429 comes
+
+A burst of 429s is one refusal: those sent before the cut are not counted again. Retry-After holds everybody
+back. `x-ratelimit-*` headers slow the last tenth of an allowance down to the speed at which it refills.
+Hard limits (`rpm`, `tpm`) are kept from the first call on. One Pace a model and endpoint, on one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+FIRST_WINDOW = 64
+CUT = 0.9
+FIRST_GROWTH, LAST_GROWTH, GROWTH_DOUBLES = 0.001, 0.05, 10.0
+"""Of the rate: share a second after a refusal, its bound, and the seconds without refusal in which it doubles."""
+
+TRUSTED_SECONDS = 5.0
+"""Shorter than this between two refusals, what was served is too little to measure a rate by."""
+
+SLOWEST = 1 / 60
+"""Calls a second: whatever was measured, one a minute is tried."""
+
+LONGEST_WISH = 900.0
+
+
+@dataclass(frozen=True)
+class Hard:
+    """Limits that the user sets; None is none."""
+
+    concurrency: int
+    rpm: float | None = None
+    tpm: float | None = None
+
+
+class Pace:
+    """Who may go, and when. All methods are called on one event loop; none but `enter` waits."""
+
+    def __init__(self, hard: Hard, clock: Callable[[], float] | None = None) -> None:
+        self.hard = hard
+        self.clock = clock or asyncio.get_running_loop().time
+        self.window = float(min(FIRST_WINDOW, hard.concurrency))
+        self.rate: float | None = None
+        """Calls a second that the endpoint was seen to bear; None until it refused one."""
+        self.advised: float | None = None
+        """Calls a second at which the endpoint's headers say its allowance refills, when that runs low."""
+        self.in_flight = 0
+        self.refusals = 0
+        self._waiting: deque[tuple[asyncio.Future[None], float]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._next_call = self._next_token = self._held_until = 0.0
+        self._cut_at = self._grown_at = self.clock()
+        self._served = 0
+        self._tokens_a_call = 1000.0
+
+    # --- entering and leaving -----------------------------------------------------------------------
+
+    async def enter(self, tokens: float = 0.0) -> float:
+        """Waits for leave to send a call of about that many prompt tokens; gives back when it was given."""
+        if self._waiting or self._wait() > 0:
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append((turn, tokens))
+            self._pump()
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    self.leave()
+                raise
+        else:
+            self._go(tokens)
+        return self.clock()
+
+    def leave(self) -> None:
+        self.in_flight -= 1
+        self._pump()
+
+    def served(self, tokens: float | None = None, headers: Mapping[str, str] | None = None) -> None:
+        """A call was answered."""
+        self._served += 1
+        if tokens:
+            self._tokens_a_call += 0.02 * (tokens - self._tokens_a_call)
+        self.window = min(self.hard.concurrency, self.window + (1.0 if not self.refusals else max(1 / self.window, 0.05)))
+        self._grow()
+        if headers:
+            self._heed(headers)
+
+    def refused(self, sent_at: float, retry_after: float | None = None) -> None:
+        """A call was refused with 429. Slows down once for all that were sent before the last cut."""
+        now = self.clock()
+        if retry_after is not None:
+            self._held_until = max(self._held_until, now + min(retry_after, LONGEST_WISH))
+        if self.refusals and sent_at < self._cut_at:
+            return
+        self.refusals += 1
+        self.window = max(1.0, self.window * CUT)
+        elapsed = now - self._cut_at
+        if elapsed >= TRUSTED_SECONDS or self.rate is None:
+            self.rate = max(SLOWEST, self._served / max(elapsed, 1.0) * 0.99)
+        else:
+            self.rate = max(SLOWEST, self.rate * CUT)
+        self._cut_at = self._grown_at = now
+        self._served = 0
+
+    # --- the rate -----------------------------------------------------------------------------------
+
+    def allowed(self) -> float | None:
+        """Calls a second, by the strictest of what is known; None for no limit."""
+        known = [rate for rate in (self.rate, self.advised, self.hard.rpm and self.hard.rpm / 60) if rate]
+        return min(known, default=None)
+
+    def _grow(self) -> None:
+        now = self.clock()
+        seconds, self._grown_at = now - self._grown_at, now
+        if self.rate is not None:
+            quiet = now - self._cut_at
+            growth = min(LAST_GROWTH, FIRST_GROWTH * 2.0 ** (quiet / GROWTH_DOUBLES))
+            self.rate *= 1 + growth * min(seconds, 10.0)
+
+    def _heed(self, headers: Mapping[str, str]) -> None:
+        advice = [
+            refill(headers, "requests"),
+            (tokens := refill(headers, "tokens")) and tokens / max(1.0, self._tokens_a_call),
+        ]
+        known = [rate for rate in advice if rate]
+        self.advised = max(SLOWEST, min(known)) if known else None
+
+    # --- the queue ----------------------------------------------------------------------------------
+
+    def _wait(self) -> float:
+        """Seconds until the next call may go by the clock; infinite while the window is full."""
+        if self.in_flight >= max(1, int(self.window)):
+            return float("inf")
+        ready = self._held_until
+        if self.allowed():
+            ready = max(ready, self._next_call)
+        if self.hard.tpm:
+            ready = max(ready, self._next_token)
+        return ready - self.clock()
+
+    def _go(self, tokens: float) -> None:
+        self.in_flight += 1
+        now = self.clock()
+        if rate := self.allowed():
+            # What was missed by a late wake-up is caught up, but no more than two calls of it.
+            self._next_call = max(self._next_call, now - 2 / rate) + 1 / rate
+        if self.hard.tpm:
+            spent = (tokens + self._tokens_a_call) * 60 / self.hard.tpm
+            self._next_token = max(self._next_token, now) + spent
+
+    def _pump(self) -> None:
+        """Lets go whoever may; sets a timer for the next one."""
+        while self._waiting:
+            turn, tokens = self._waiting[0]
+            if turn.done():  # given up while it waited
+                self._waiting.popleft()
+                continue
+            wait = self._wait()
+            if wait > 0:
+                if wait != float("inf"):
+                    self._wake_in(wait)
+                return
+            self._waiting.popleft()
+            self._go(tokens)
+            turn.set_result(None)
+
+    def _wake_in(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._pump)
+
+
+def refill(headers: Mapping[str, str], what: str) -> float | None:
+    """Per second, how fast the allowance of `requests` or `tokens` comes back; None while plenty is left, or unknown.
+
+    OpenAI's headers tell the limit, what remains of it, and when it will be whole again.
+    """
+    try:
+        limit = float(headers[f"x-ratelimit-limit-{what}"])
+        remaining = float(headers[f"x-ratelimit-remaining-{what}"])
+        seconds = duration(headers[f"x-ratelimit-reset-{what}"])
+    except (KeyError, ValueError):
+        return None
+    if limit <= 0 or seconds <= 0 or remaining > limit / 10:
+        return None
+    return (limit - remaining) / seconds
+
+
+_PARTS = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def duration(text: str) -> float:
+    """Seconds of "1s", "6m0s", "20ms" or a plain number. Raises ValueError for anything else."""
+    parts = _PARTS.findall(text)
+    if parts and "".join(number + unit for number, unit in parts) == text.strip():
+        return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    return float(text)
