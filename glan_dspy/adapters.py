@@ -69,6 +69,16 @@ class CompactAdapter(dspy.Adapter):
         messages += self.format_demos(signature, demos)
         return [*messages, {"role": "user", "content": self.format_user_message_content(signature, inputs)}]
 
+    def format_demos(self, signature: Any, demos: list[Any]) -> Messages:
+        """Each demo as the request it would be and its reply, in order; one without an output is left out."""
+        messages: Messages = []
+        for demo in demos:
+            if any(demo.get(name) is not None for name in signature.output_fields):
+                messages.append({"role": "user", "content": self.format_user_message_content(signature, demo)})
+                said = self.format_assistant_message_content(signature, demo)
+                messages.append({"role": "assistant", "content": said})
+        return messages
+
     def format_user_message_content(
         self, signature: Any, inputs: Json, prefix: str = "", suffix: str = "", main_request: bool = False
     ) -> str:
@@ -104,7 +114,7 @@ class CompactAdapter(dspy.Adapter):
                 adapter_name="CompactAdapter",
                 signature=signature,
                 lm_response=completion,
-                message=_why(error),
+                message=why(error),
                 parsed_result=None,
             ) from error
         return {name: getattr(reply, name) for name in signature.output_fields}
@@ -174,7 +184,7 @@ def shape(schema: Json) -> str:
 
     def walk(node: Json) -> str:
         node = {**definitions.get(node.get("$ref", "").rpartition("/")[2], {}), **node}
-        if node.get("type") == "object" or "properties" in node:
+        if "properties" in node:
             inside = ", ".join(f'"{name}": {walk(child)}{_note(child)}' for name, child in node["properties"].items())
             return f"{{{inside}}}"
         if node.get("type") == "array":
@@ -209,7 +219,7 @@ def strict(schema: Json) -> Json:
             for key, value in node.items()
             if names or key in _WIRE_KEYS
         }
-        if not names and node.get("type") == "object":
+        if not names and "properties" in node:
             kept |= {"required": list(node["properties"]), "additionalProperties": False}
         return kept
 
@@ -219,17 +229,26 @@ def strict(schema: Json) -> Json:
 
 # --- replies ------------------------------------------------------------------------------------
 
-_THINKING = re.compile(r"\A\s*<(think|thinking|reasoning)>.*?</\1>\s*", re.DOTALL)
+_THINKING = re.compile(r"\A\s*(?:<(think|thinking|reasoning)>.*?</\1>|(?:(?!<think>).)*?</think>)\s*", re.DOTALL)
+_ONLY_THINKING = re.compile(r"\A\s*<(think|thinking|reasoning)>(?!.*</\1>)", re.DOTALL)
 
 
 def without_thinking(text: str) -> str:
-    """The reply without the thoughts that some servers leave in front of it as <think>…</think>."""
-    return _THINKING.sub("", text, count=1)
+    """The reply without the thoughts that some servers leave in front of it as <think>…</think>.
+
+    The opening tag may be missing, where a chat template wrote it into the prompt. Thoughts without an end
+    are no reply at all: nothing is left of them.
+    """
+    return "" if _ONLY_THINKING.match(text) else _THINKING.sub("", text, count=1)
 
 
 def _prose(text: str, field: str) -> str:
-    label = re.match(rf"\s*(\*\*|#+ )?{field}\s*:\s*(\*\*)?\s*", text, re.IGNORECASE)
-    text = (text[label.end() :] if label else text).strip()
+    label = re.match(
+        rf"\s*(?:#+ *)?(?:\*\*|__)?{field}(?:\s*:(?:\*\*|__)?|(?:\*\*|__)\s*:|(?<=\w)\s*\n)\s*", text, re.I
+    )
+    if label and (":" in label[0] or "#" in label[0]):
+        text = text[label.end() :]
+    text = text.strip()
     if not text:
         raise ValueError("the reply is empty")
     return text
@@ -247,12 +266,31 @@ def read_json(text: str, model: type[BaseModel]) -> BaseModel:
     except ValidationError as error:
         if not any(detail["type"] == "json_invalid" for detail in error.errors()):
             raise
+    if not _is_closed(text):
+        raise ValueError("the JSON object ends before it is closed")
     import json_repair
 
-    repaired = json_repair.loads(text)
+    try:
+        repaired = json_repair.loads(text)
+    except RecursionError:
+        raise ValueError("the reply is brackets within brackets") from None
     if not isinstance(repaired, dict):
         raise ValueError("there is no JSON object in the reply")
     return model.model_validate(repaired)
+
+
+def _is_closed(text: str) -> bool:
+    """Whether every bracket and string that is opened is closed: a repair mends slips, it does not make up an end."""
+    open_brackets = []
+    for token in re.finditer(r'"(?:[^"\\]|\\.)*("?)|[][{}]', text, re.DOTALL):
+        if token[0] in "[{":
+            open_brackets.append(token[0])
+        elif token[0] in "]}":
+            if not open_brackets or open_brackets.pop() + token[0] not in ("[]", "{}"):
+                return False
+        elif not token[1]:
+            return False
+    return not open_brackets
 
 
 def _unfenced(text: str) -> str:
@@ -262,15 +300,23 @@ def _unfenced(text: str) -> str:
     return text[start : end + 1] if start >= 0 and end > start else text
 
 
-# LaTeX commands whose first letter makes a JSON escape of their backslash: "\theta" is a tab and "heta".
+# LaTeX commands whose first letter makes a JSON escape of their backslash: "\theta" is a tab and "heta". Those
+# that begin with n, r or t are named whole, since a real newline may stand before any word. No JSON string holds
+# a backspace or a form feed on purpose, so that \b and \f before a letter are always LaTeX.
+_NAMED = (
+    "nabla natural nearrow neg neq ne newcommand newline nexists ngeq ngtr ni nleftarrow nleq nless nmid nolimits "
+    "nonumber norm normalsize not notin nparallel nprec nrightarrow nRightarrow nsim nsubseteq nsucc nsupseteq "
+    "ntriangleleft nu nVdash nwarrow "
+    "rangle rank ratio rbrace rbrack rceil real ref relax renewcommand restriction rfloor rgroup rhd rho right "
+    "rightarrow rightharpoonup rightleftharpoons rightsquigarrow rm rmoustache root rtimes rule rvert rVert "
+    "tag tan tanh tau tbinom text textbf textcolor textit textnormal textrm textsc textsf textstyle texttt textup "
+    "textwidth tfrac therefore theta thickapprox thicksim thinspace tilde times tiny to top triangle triangledown "
+    "triangleleft triangleq triangleright tt twoheadleftarrow twoheadrightarrow"
+)
 _COMMANDS = re.compile(
     r"(?<!\\)((?:\\\\)*)\\(?="
-    r"b(?:ar|egin|eta|ig|inom|f|ox|oldsymbol|ullet|ot|ackslash|mod|mat|ra|ec)"
-    r"|f(?:rac|orall|lat|rown|box|i\b)"
-    r"|n(?:abla|eq|u\b|ot|e\b|i\b|mid|earrow|warrow|parallel|ewline|ewcommand|sub|sup)"
-    r"|r(?:ho|ight|angle|ceil|floor|m\b|ule|aise|eal|Re\b)"
-    r"|t(?:heta|ext|imes|au|an\b|anh|o\b|op|ilde|frac|riangle|extbf|herefore|t\b|ag|ran)"
-    r"|u(?:psilon|parrow|plus|nder|p\b|rl)"
+    rf"(?:{'|'.join(_NAMED.split())})(?![a-zA-Z])"
+    r"|[bf][a-zA-Z]"
     r"|[^\"\\/bfnrtu]"  # no JSON escape at all: \alpha, \sum, \(
     r"|u(?![0-9a-fA-F]{4}))"
 )
@@ -281,7 +327,8 @@ def whole_backslashes(text: str) -> str:
     return _COMMANDS.sub(lambda match: match.group(1) + "\\\\", text) if "\\" in text else text
 
 
-def _why(error: ValueError) -> str:
+def why(error: BaseException) -> str:
+    """In one line, what in a reply does not fit."""
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"{'.'.join(str(part) for part in first['loc']) or 'reply'}: {first['msg']}"

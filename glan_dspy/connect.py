@@ -40,7 +40,9 @@ class Models:
                 await engine.aclose()
 
 
-def connect(settings: Settings, pause: Pause = asyncio.sleep, *, answers_only: bool = False) -> Models:
+def connect(
+    settings: Settings, pause: Pause = asyncio.sleep, *, answers_only: bool = False, forms: Forms | None = None
+) -> Models:
     """The models of a run; no request is sent yet. Raises UserError when a key is missing or a name is wrong.
 
     With `answers_only` the answer model stands for all of them: the others are not asked, and need no key.

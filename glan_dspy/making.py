@@ -7,7 +7,6 @@ import dspy
 from glan_dspy.engines.base import Call
 from glan_dspy.engines.journal import reasoning_of
 from glan_dspy.engines.rehearsal import is_rehearsal
-from glan_dspy.errors import BadReply
 from glan_dspy.records import (
     Instruction,
     Question,
@@ -19,13 +18,14 @@ from glan_dspy.records import (
     syllabus_id,
 )
 from glan_dspy.settings import Settings
+from glan_dspy.stages import wrong_shape
 
 
 def make_syllabus(subject: Subject, designed: dspy.Prediction, max_sessions: int) -> Syllabus:
     """The record of a designed syllabus: equal sessions merged, the first max_sessions kept."""
     sessions = merge_sessions(designed.sessions, max_sessions)
     if not sessions:
-        raise BadReply("wrong_shape", "", "no class session has both a name and key concepts")
+        raise wrong_shape("no class session has both a name and key concepts")
     return Syllabus(
         id=syllabus_id(subject.id), subject_id=subject.id, introduction=designed.introduction, sessions=sessions
     )

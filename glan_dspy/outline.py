@@ -77,7 +77,7 @@ def _text(path: Path) -> str:
 def parse_outline(path: Path, text: str) -> Iterable[Entry]:
     field = sub_field = ""
     struck: dict[int, bool] = {1: False, 2: False}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         line = line.strip()
         out, line = line.startswith("-"), line.lstrip("-").strip()
         if heading := re.match(r"(#{1,2})\s*(?!#)(.*)", line):
@@ -95,6 +95,8 @@ def problem_with(name: str) -> str:
     """What keeps a line from being a discipline's name; empty where nothing does."""
     if not name.strip():
         return "is empty"
+    if name.startswith("#"):
+        return "is a heading of a third level; there are # fields and ## sub-fields"
     if len(name) > LONGEST_NAME:
         return f"has {len(name)} characters; a discipline's name has at most {LONGEST_NAME}"
     if re.match(r"(~|\.{0,2}[\\/]|[A-Za-z]:[\\/])", name) or ".." in re.split(r"[\\/]", name):
@@ -117,7 +119,7 @@ def write_outline(entries: Iterable[tuple[str, str, str]]) -> str:
     lines: list[str] = []
     above = ("", "")
     for field, sub_field, name in entries:
-        if field != above[0]:
+        if field != above[0] or (above[1] and not sub_field):
             lines += [*([""] if lines else []), f"# {field}"]
         if sub_field and (field, sub_field) != above:
             lines.append(f"## {sub_field}")
@@ -131,20 +133,18 @@ def vote(outlines: Sequence[Sequence[Entry]]) -> list[tuple[str, str, str]]:
 
     A field or sub-field that no majority kept takes its descendants with it.
     """
-    votes: Counter[tuple[str, ...]] = Counter()
-    spelling: dict[tuple[str, ...], tuple[str, str, str]] = {}
+    votes: Counter[tuple[str, str, str]] = Counter()
+    spelling: dict[tuple[str, str, str], tuple[str, str, str]] = {}
     for entries in outlines:
-        nodes: set[tuple[str, ...]] = set()
+        nodes: set[tuple[str, str, str]] = set()
         for entry in entries:
             path = (normalise(entry.field), normalise(entry.sub_field), normalise(entry.name))
-            nodes |= {path[:1], path[:2], path}
+            nodes.add(path)
             spelling.setdefault(path, (entry.field, entry.sub_field, entry.name))
         votes.update(nodes)
 
-    def kept(node: tuple[str, ...]) -> bool:
-        return 2 * votes[node] > len(outlines)
-
-    winners = [names for path, names in spelling.items() if kept(path[:1]) and kept(path[:2]) and kept(path)]
+    # A leaf has no more votes than what it stands under, so that its own are all there is to count.
+    winners = [names for path, names in spelling.items() if 2 * votes[path] > len(outlines)]
     heads: dict[str, dict[str, list[tuple[str, str, str]]]] = {}
     for names in winners:
         heads.setdefault(normalise(names[0]), {}).setdefault(normalise(names[1]), []).append(names)

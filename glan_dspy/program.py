@@ -45,7 +45,7 @@ class GLAN(dspy.Module):
     """The whole method as one program.
 
     >>> glan = GLAN(Settings(language="English", model_name="rehearsal"))
-    >>> glan.connect()
+    >>> glan.connect(connect(glan.settings))          # from glan_dspy.connect import connect
     >>> glan(discipline="Optics").answer
     """
 
@@ -93,7 +93,9 @@ class GLAN(dspy.Module):
             subject=subject, max_sessions=s.max_number_of_session_name, language=s.curriculum_language
         )
         syllabus = make_syllabus(subject, designed, s.max_number_of_session_name)
-        sample = sample_syllabus(syllabus, 1, s.double_share, seed)[0]
+        # One sample has no room for a share: the seed decides between the strategies.
+        double = len(syllabus.sessions) > 1 and random.Random(f"{seed}/strategy").random() < s.double_share
+        sample = sample_syllabus(syllabus, 1, float(double), seed)[0]
         question = (
             await self.question.acall(subject=subject, syllabus=syllabus, sample=sample, language=language)
         ).question
@@ -142,7 +144,8 @@ class GLAN(dspy.Module):
         load, and put each description on the wrong field.
         """
         state = read_state(Path(path))
-        fields = state.get("glan", {}).get("fields")
+        about = state.get("glan", {})
+        fields = about.get("fields") if isinstance(about.get("fields", {}), dict) else {}
         for name, mine in self._fields().items():
             if name not in state:
                 raise UserError(
@@ -154,15 +157,32 @@ class GLAN(dspy.Module):
                     f"program {path} was saved from other fields of {name}: {fields.get(name)}, "
                     f"this version has {mine}; compile it again with `glan optimize`"
                 )
-            if len(state[name].get("signature", {}).get("fields", [])) != len(mine):
-                raise UserError(
-                    f"program {path} has another number of fields in {name} than this version ({mine}); "
-                    "compile it again with `glan optimize`"
-                )
-        self.load_state({name: {**state[name], "lm": None} for name in self._fields()})
+            refuse_damage(path, name, state[name], len(mine))
+        try:
+            self.load_state({name: {**state[name], "lm": None} for name in self._fields()})
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise UserError(f"program {path} is damaged ({type(error).__name__}: {error}); compile it again") from error
 
     def _fields(self) -> dict[str, list[str]]:
         return {name: list(predictor.signature.fields) for name, predictor in self.named_predictors()}
+
+
+def refuse_damage(path: str | Path, name: str, state: dict[str, Any], fields: int) -> None:
+    """Raises UserError where a predictor's state is not one that DSPy can take over whole."""
+    signature = state.get("signature")
+    whole = (
+        isinstance(signature, dict)
+        and isinstance(signature.get("instructions"), str)
+        and isinstance(signature.get("fields"), list)
+        and isinstance(state.get("demos"), list)
+    )
+    if not whole:
+        raise UserError(f"program {path} is damaged at {name}: instructions, fields or demos are missing")
+    if len(state["signature"]["fields"]) != fields:
+        raise UserError(
+            f"program {path} has {len(state['signature']['fields'])} fields in {name}, this version has {fields}; "
+            "compile it again with `glan optimize`"
+        )
 
 
 def read_state(path: Path) -> dict[str, Any]:

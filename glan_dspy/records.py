@@ -114,7 +114,8 @@ class Instruction(Question):
     @model_serializer(mode="wrap")
     def _pair_first(self, dump: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
         fields = dump(self)
-        return {"id": fields.pop("id"), "question": fields.pop("question"), "answer": fields.pop("answer"), **fields}
+        first = {name: fields[name] for name in ("id", "question", "answer") if name in fields}
+        return first | fields
 
 
 class Rejected(Record):
@@ -162,7 +163,6 @@ def imported_question_id(discipline: str, subject: str, question: str) -> str:
     return digest("imported", normalise(discipline), normalise(subject), question)
 
 
-_SEPARATORS = re.compile(r"[\W_]+")
 _SLUG_BYTES = 60
 
 
@@ -171,7 +171,14 @@ def slug(name: str) -> str:
 
     Never empty, never with a separator or a dot, at most 60 bytes of UTF-8 (file systems allow 255).
     """
-    text = _SEPARATORS.sub("-", unicodedata.normalize("NFKC", name).lower()).strip("-")
+    # Marks are kept with letters and digits: the vowel signs of Devanagari, Thai or Tamil are marks.
+    text = ""
+    for character in unicodedata.normalize("NFKC", name).lower():
+        kind = unicodedata.category(character)[0]
+        if kind in "LN" or (kind == "M" and text and not text.endswith("-")):
+            text += character
+        elif text and not text.endswith("-"):
+            text += "-"
     cut = text.encode("utf-8", "ignore")[:_SLUG_BYTES].decode("utf-8", "ignore").strip("-")
     return cut or "discipline"
 
@@ -200,6 +207,8 @@ def merge_subjects(
     """
     merged: dict[str, tuple[str, int, tuple[str, ...]]] = {}
     for name, level, subtopics in outlines:
+        if not name.strip():
+            continue
         identity = subject_id(discipline, name)
         first_name, first_level, known = merged.get(identity, (name.strip(), level, ()))
         merged[identity] = (first_name, first_level, _union(known, subtopics))

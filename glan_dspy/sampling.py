@@ -42,8 +42,8 @@ def sample_syllabus(syllabus: Syllabus, count: int, double_share: float, seed: i
     """At most `count` different samples; fewer only when the syllabus has no more combinations.
 
     `round(double_share * count)` of them combine two sessions, at least one of each kind where count
-    allows; a share of exactly 0 or 1 means none of the other kind. Where one kind has run out the other
-    takes its place. The two kinds are spread evenly over the list.
+    allows and the share is not exactly 0 or 1. Where one kind has run out the other takes its place, also
+    then. The two kinds are spread evenly over the list.
     """
     have = count_combinations([len(session.key_concepts) for session in syllabus.sessions])
     single, double = _split(count, double_share, have)
@@ -117,9 +117,8 @@ def _stream(syllabus: Syllabus, strategy: Strategy, seed: int) -> Iterator[Sampl
     rng = random.Random(f"{seed}/{syllabus.id}/{strategy}")
     units = _singles(syllabus) if strategy == "single" else _doubles(syllabus)
     rng.shuffle(units)
-    while units:
-        least = min(len(unit.taken) for unit in units)
-        for unit in [u for u in units if len(u.taken) == least]:
+    while units:  # each round takes every unit once, so that none is used twice before all are used once
+        for unit in units:
             groups = unit.subset(unit.draw(rng))
             concepts = tuple(
                 tuple(syllabus.sessions[session].key_concepts[i] for i in group)

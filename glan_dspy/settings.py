@@ -97,6 +97,12 @@ class Settings(BaseModel):
         "content",
         _METHOD,
     )
+    adapter: Literal["compact", "chat", "json"] = _setting(
+        "compact",
+        "How prompts are worded: compact (few tokens), or DSPy's own chat or json for models that do better with them.",
+        "content",
+        _METHOD,
+    )
     max_asks: int = _setting(
         3, "Times one thing is asked while the replies cannot be used; then it is rejected.", "content", _METHOD, ge=1
     )
@@ -167,6 +173,13 @@ class Settings(BaseModel):
         None, "Environment variable that holds the answer endpoint's key.", "pace", _ENDPOINT
     )
     extra_body: Json = _setting({}, "JSON object added to every request.", "pace", _ENDPOINT)
+    structured: Literal["json_schema", "json_object_schema", "json_object", "prompt"] | None = _setting(
+        None,
+        "Form of structured output: json_schema, json_object_schema (llama-cpp-python), json_object or prompt; "
+        "found for each endpoint and model unless given.",
+        "pace",
+        _ENDPOINT,
+    )
     extra_header: tuple[str, ...] = _setting(
         (), "'Name: value' sent with every request (repeatable).", "secret", _ENDPOINT
     )
@@ -341,4 +354,5 @@ def _in_one_line(error: ValidationError) -> str:
         return f"unknown setting {name!r}{_nearest(name, Settings.model_fields)}"
     text = str(first["msg"]).removeprefix("Value error, ")
     text = text[0].lower() + text[1:]
-    return f"--{name.replace('_', '-')} {first['input']!r}: {text}"
+    value = "" if role(name) == "secret" or "@" in str(first["input"]) else f" {first['input']!r}"
+    return f"--{name.replace('_', '-')}{value}: {text}"

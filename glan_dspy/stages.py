@@ -7,15 +7,15 @@ badly; whoever drives it decides whether to ask again. Every module has the same
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, TypeVar
 
 import dspy
 from dspy.utils.exceptions import AdapterParseError
-from pydantic import BaseModel
 
+from glan_dspy.adapters import why
 from glan_dspy.engines.background import run_sync
 from glan_dspy.engines.base import CALL, Call
 from glan_dspy.engines.journal import refusal_of, text_of
@@ -77,19 +77,19 @@ class Stage(dspy.Module):
         """One reply of one predictor, parsed. Raises BadReply when it cannot be used."""
         outer = CALL.get() or Call(stage=self.name, item="")
         call = replace(outer, stage=f"{self.name}.{predictor}", response=None, id="")
-        token = CALL.set(call)
+        CALL.set(call)
         try:
             prediction = await getattr(self, predictor).acall(**inputs, config=self.options.config(call))
         except AdapterParseError as error:
-            check_ending(call, error.lm_response or "")
-            raise BadReply(
-                "unparseable" if str(error.lm_response or "").strip() else "empty",
-                str(error.lm_response or ""),
-                _first_line(error),
-            ) from error
+            raw = str(error.lm_response or "")
+            check_ending(call, raw)
+            raise BadReply("unparseable" if raw.strip() else "empty", raw, why(error.__cause__ or error)) from error
+        except RecursionError as error:  # DSPy's own adapters, on brackets within brackets
+            check_ending(call, "")
+            raise BadReply("unparseable", text_of(call.response) if call.response else "", "too deep") from error
         finally:
-            CALL.reset(token)
             # What the caller holds tells of the last reply, also of one that could not be used.
+            CALL.set(outer)
             outer.stage, outer.id, outer.attempt, outer.response = call.stage, call.id, call.attempt, call.response
         check_ending(call, "")
         return prediction
@@ -140,12 +140,10 @@ def check_ending(call: Call, raw: str) -> None:
             raise BadReply("unknown_finish", raw, f"the reply ended for an unknown reason ({other})")
 
 
-def _first_line(error: AdapterParseError) -> str:
-    return str(error.__cause__ or error).splitlines()[0][:300]
-
-
-def _raw(value: Sequence[BaseModel]) -> str:
-    return "\n".join(item.model_dump_json() for item in value)
+def wrong_shape(detail: str) -> BadReply:
+    """The outcome of a last reply that is well formed and cannot be used, with that reply as it came."""
+    call = CALL.get()
+    return BadReply("wrong_shape", text_of(call.response) if call and call.response else "", detail)
 
 
 class Taxonomy(Stage):
@@ -164,7 +162,7 @@ class Taxonomy(Stage):
             field for field in reply.fields_of_knowledge if any(sub.disciplines for sub in field.sub_fields)
         ]
         if not fields:
-            raise BadReply("wrong_shape", _raw(reply.fields_of_knowledge), "the taxonomy is empty")
+            raise wrong_shape("the taxonomy is empty")
         return dspy.Prediction(fields=fields[:max_fields])
 
 
@@ -196,9 +194,9 @@ class Subjects(Stage):
             reply = await self.ask("list", **inputs)
         subjects: list[SubjectOutline] = reply.subjects
         if not subjects:
-            raise BadReply("wrong_shape", "", "the subject list is empty")
+            raise wrong_shape("the subject list is empty")
         if wrong := [s for s in subjects if not MIN_LEVEL <= s.level <= MAX_LEVEL]:
-            raise BadReply("wrong_shape", _raw(subjects), f"level {wrong[0].level} is outside {MIN_LEVEL}-{MAX_LEVEL}")
+            raise wrong_shape(f"level {wrong[0].level} is outside {MIN_LEVEL}-{MAX_LEVEL}")
         return dspy.Prediction(subjects=subjects)
 
 
@@ -233,7 +231,7 @@ class SyllabusDesign(Stage):
             for s in reply.sessions
         ]
         if not any(session.key_concepts for session in sessions):
-            raise BadReply("wrong_shape", _raw(sessions), "the syllabus has no class session with key concepts")
+            raise wrong_shape("the syllabus has no class session with key concepts")
         return dspy.Prediction(introduction=reply.introduction, sessions=sessions)
 
 

@@ -147,17 +147,11 @@ def test_a_line_that_is_no_name_is_refused_with_its_number(tmp_path: Path, line:
     assert why in message
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="str.splitlines() also breaks at VT, FF, FS, GS, RS, NEL, LS and PS: one line becomes two disciplines "
-    "and the line numbers are no editor's. split('\\n') with the CRs stripped would not",
-)
 @pytest.mark.parametrize("character", ["\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85"])
 def test_a_control_character_that_python_takes_for_a_line_end_is_refused(tmp_path: Path, character: str) -> None:
     assert "line 2" in refusal(write(tmp_path, f"Botany\nOpt{character}ics\n"))
 
 
-@pytest.mark.xfail(strict=True, reason="the same with U+2028, which web pages paste into text")
 def test_a_line_number_is_the_editors() -> None:
     assert entries_of("Arts\u2028and crafts\nOptics")[-1].line == 2
 
@@ -202,7 +196,6 @@ def test_names_on_the_command_line_are_the_disciplines_in_order() -> None:
     assert named_disciplines([]) == ()
 
 
-@pytest.mark.xfail(strict=True, reason="'### x' is read as a discipline of that name")
 def test_a_third_level_of_headings_is_no_discipline() -> None:
     with pytest.raises(UserError, match="line 2"):
         entries_of("# Science\n### Optics\nLenses")
@@ -252,11 +245,6 @@ def test_the_same_sub_field_in_two_fields_is_headed_twice() -> None:
     assert [entry[:3] for entry in entries_of(write_outline(lines))] == lines
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="nothing is written where the sub-field ends inside a field: the discipline falls under the sub-field "
-    "above. It can happen after a vote",
-)
 def test_a_fields_own_discipline_after_a_sub_field_stays_its_own() -> None:
     lines = [("Science", "Life", "Botany"), ("Science", "", "Optics")]
     assert [entry[:3] for entry in entries_of(write_outline(lines))] == lines
@@ -341,7 +329,6 @@ def test_a_discipline_wins_exactly_where_more_than_half_name_it_there(outlines: 
     assert set(won) == {place for place, votes in support.items() if 2 * votes > len(outlines)}
 
 
-@pytest.mark.xfail(strict=True, reason="write_outline, as above: y moves under S")
 def test_the_winners_survive_being_written() -> None:
     won = vote([entries_of(text) for text in ("# F\n## S\nx", "# F\ny\n## S\nx", "# F\ny")])
     assert [entry[:3] for entry in entries_of(write_outline(won))] == won

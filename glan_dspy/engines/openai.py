@@ -23,6 +23,9 @@ from dspy import lm15
 from dspy.lm15 import Message, RefusalPart, Request, Response, TextPart, ThinkingPart, Usage
 
 from glan_dspy.engines.endpoint import Endpoint
+from glan_dspy.engines.form import Form
+from glan_dspy.engines.forms import Fit, Forms
+from glan_dspy.engines.refusals import says_bad_key
 
 AZURE_API_VERSION = "2024-10-21"
 """Used when AZURE_OPENAI_API_VERSION is not set: the first stable one with structured outputs."""
@@ -36,17 +39,23 @@ CONNECT_SECONDS = 30.0
 class OpenAIEngine:
     """`complete(request)`: one attempt, one reply with its finish reason, tokens, refusal and reasoning."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
+    def __init__(self, endpoint: Endpoint, forms: Forms | None = None) -> None:
+        self.endpoint, self.forms, self._place = endpoint, forms or Forms(), endpoint.place()
         self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, openai.AsyncOpenAI] = (
             weakref.WeakKeyDictionary()
         )
 
+    def form(self, model: str) -> Fit:
+        """How requests to the model are put here: known, or found by the first of them."""
+        return self.forms.of(self._place, model, self.endpoint.structured)
+
     async def complete(self, request: Request) -> Response:
+        return await self.form(request.model).ask(request, lambda form: self._once(request, form))
+
+    async def _once(self, request: Request, form: Form) -> Response:
+        body = form.fitted(to_wire(request, self.endpoint), self.endpoint.extra_body)
         try:
-            raw = await self._client().post(
-                "/chat/completions", body=to_wire(request, self.endpoint), cast_to=httpx2.Response
-            )
+            raw = await self._client().post("/chat/completions", body=body, cast_to=httpx2.Response)
         except openai.OpenAIError as error:
             raise failure(error, self.endpoint.key()) from error
         return from_wire(decode(raw.content), request.model)
@@ -233,7 +242,7 @@ def failure(error: openai.OpenAIError, key: str | None = None) -> lm15.LM15Error
         return lm15.TransportError(f"no connection to the endpoint: {cause or type(cause).__name__}")
     status, code = error.status_code, str(error.code or "")
     kind: type[lm15.ProviderError]
-    if status in (401, 403):
+    if status in (401, 403) or (status == 400 and says_bad_key(f"{code} {text}")):
         kind = lm15.AuthError
     elif status == 402 or code == "insufficient_quota":
         kind = lm15.BillingError

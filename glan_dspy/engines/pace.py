@@ -91,7 +91,8 @@ class Pace:
         self._served += 1
         if tokens:
             self._tokens_a_call += 0.02 * (tokens - self._tokens_a_call)
-        self.window = min(self.hard.concurrency, self.window + (1.0 if not self.refusals else max(1 / self.window, 0.05)))
+        growth = max(1 / self.window, 0.05) if self.refusals else 1.0
+        self.window = min(self.hard.concurrency, self.window + growth)
         self._grow()
         if headers:
             self._heed(headers)
