@@ -143,8 +143,8 @@ async def with_dspy(case: Case, calls: int) -> None:
     import dspy
 
     signature, inputs = (questions() if case.kind == "text" else syllabi())[-1]
-    dspy.configure(lm=dspy.LM("openai/x", api_base=case.url(f"chat-{case.kind}"), api_key="none", cache=False))
     predict = dspy.Predict(signature)
+    predict.lm = dspy.LM("openai/x", api_base=case.url(f"chat-{case.kind}"), api_key="none", cache=False)
 
     async def ask(number: int) -> object:
         return await predict.acall(**inputs)

@@ -25,6 +25,7 @@ import random
 import re
 import time
 from collections.abc import Callable
+from typing import cast
 
 SIGMA = 0.5
 
@@ -137,8 +138,7 @@ class Connection(asyncio.Protocol):
         self.buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is one by its methods only
 
     def data_received(self, data: bytes) -> None:
         self.buffer = data = self.buffer + data if self.buffer else data

@@ -37,6 +37,7 @@ class Loopback:
         self.bodies: list[Json] = []
         """The last 50 requests, newest last."""
         self.in_flight = self.most_in_flight = 0
+        self.prompt_tokens = self.completion_tokens = 0
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=1 << 26)
@@ -73,6 +74,8 @@ class Loopback:
         finally:
             self.in_flight -= 1
         self.answered[key] += 1
+        self.prompt_tokens += response.usage.input_tokens or 0
+        self.completion_tokens += response.usage.output_tokens or 0
         return web.Response(body=orjson.dumps(reply_of(response)), content_type="application/json")
 
 

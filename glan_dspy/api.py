@@ -183,7 +183,7 @@ def _with_program(settings: Settings, work: Callable[[GLAN], Awaitable[T]]) -> T
         finally:
             await models.aclose()
 
-    with bulk():
+    with bulk(settings):
         return run_sync(main())
 
 

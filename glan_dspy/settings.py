@@ -33,11 +33,12 @@ def _setting(default: Any, text: str, role: Role, panel: str, **limits: Any) -> 
     return Field(default, description=text, json_schema_extra={"role": role, "panel": panel}, **limits)
 
 
-_WHAT, _METHOD, _MODEL, _PACE, _ENDPOINT, _FILES = (
+_WHAT, _METHOD, _MODEL, _PACE, _MONEY, _ENDPOINT, _FILES = (
     "What is made",
     "How the method is walked",
     "Models",
     "Pace",
+    "Money",
     "Endpoint",
     "Files",
 )
@@ -155,6 +156,8 @@ class Settings(BaseModel):
     question_batch_size: int = _setting(5, "Question calls in flight.", "pace", _PACE, ge=1)
     answer_batch_size: int = _setting(5, "Answer calls in flight.", "pace", _PACE, ge=1)
     concurrency: int = _setting(64, "Calls in flight in all.", "pace", _PACE, ge=1)
+    rpm: float | None = _setting(None, "Most calls a minute and model, from the first call on.", "pace", _PACE, gt=0)
+    tpm: float | None = _setting(None, "Most tokens a minute and model, from the first call on.", "pace", _PACE, gt=0)
     max_attempts: int = _setting(
         12,
         "Times one call is sent while the endpoint fails (429, 5xx, timeouts), with growing pauses.",
@@ -162,7 +165,22 @@ class Settings(BaseModel):
         _PACE,
         ge=1,
     )
+    batch: bool = _setting(
+        False, "Through the endpoint's Batch API: half the price, replies within 24 hours.", "pace", _PACE
+    )
     timeout: float = _setting(600.0, "Seconds until a call without a reply is given up.", "pace", _PACE, gt=0)
+
+    # --- money
+    max_cost: float | None = _setting(
+        None, "Dollars that the run may cost over all its commands; it stops before it could cost more.", "pace",
+        _MONEY, gt=0)  # fmt: skip
+    price_in: tuple[str, ...] = _setting(
+        (), "Dollars for a million prompt tokens: 2.5, or MODEL=2.5 (repeatable). Known models have a price already.",
+        "pace", _MONEY)  # fmt: skip
+    price_cached: tuple[str, ...] = _setting(
+        (), "The same for prompt tokens from the endpoint's cache; like --price-in unless given.", "pace", _MONEY
+    )
+    price_out: tuple[str, ...] = _setting((), "The same for reply tokens.", "pace", _MONEY)
 
     # --- endpoint
     base_url: str | None = _setting(
@@ -224,6 +242,19 @@ class Settings(BaseModel):
             raise ValueError("starts with http:// or https://, e.g. http://localhost:8000/v1")
         if value is not None and "@" in value.split("/")[2]:
             raise ValueError("holds no password: keys come from the environment (OPENAI_API_KEY)")
+        return value
+
+    @field_validator("price_in", "price_cached", "price_out")
+    @classmethod
+    def _prices(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in value:
+            name, _, price = entry.rpartition("=")
+            try:
+                known = float(price) >= 0
+            except ValueError:
+                known = False
+            if not known:
+                raise ValueError("is dollars for a million tokens: 2.5, or MODEL=2.5")
         return value
 
     @field_validator("extra_header")

@@ -29,6 +29,8 @@ _FLAGS = (
     "timeout",
     "reasoning_effort",
     "reasoning_headroom",
+    "structured",
+    "adapter",
 )
 
 
@@ -41,15 +43,18 @@ def doctor(flags: dict[str, Any], out: MaybeOut = None, recipe: Recipe = None, c
     """
     from glan_dspy.cli.prepare import prepare
     from glan_dspy.connect import connect
+    from glan_dspy.engines.forms import Forms
     from glan_dspy.errors import UserError
     from glan_dspy.run.generate import bulk
     from glan_dspy.run.store import NO_RUN, Run
 
-    settings, _ = prepare(Run(out or NO_RUN), flags, recipe, config)
-    models = connect(settings.model_copy(update={"max_attempts": 1}))
+    run = Run(out or NO_RUN)
+    settings, _ = prepare(run, flags, recipe, config)
+    forms = Forms(run.about().get("forms") if run.exists else None)
+    models = connect(settings.model_copy(update={"max_attempts": 1}), forms=forms)
     stages = {"curriculum": models.curriculum, "question": models.question, "answer": models.answer}
     healthy = True
-    with bulk(), closing(models):
+    with bulk(settings), closing(models):
         for lm in dict.fromkeys(stages.values()):
             used = ", ".join(stage for stage, other in stages.items() if other is lm)
             needs_json = lm is models.curriculum
@@ -86,8 +91,16 @@ def examine(lm: dspy.LM, used: str, needs_json: bool) -> bool:
         problem = ask_for_json(lm)
     except LMError as error:
         problem = first_line(error)
-    print(f"  structured  {'yes' if not problem else f'no: {problem}'}")
+    print(f"  structured  {'yes' if not problem else f'no: {problem}'}{form_of(lm)}")
     return bool(plain) and not (problem and needs_json)
+
+
+def form_of(lm: dspy.LM) -> str:
+    """In brackets, the form in which requests to the model go; empty for one that is simulated."""
+    engine: Any = lm.engine
+    while hasattr(engine, "engine"):
+        engine = engine.engine
+    return f" ({engine.form(lm.model).told()})" if hasattr(engine, "form") else ""
 
 
 def ask_plainly(lm: dspy.LM) -> str:

@@ -41,8 +41,19 @@ def summary(walk: Walk, seconds: float) -> str:
         if tally.errors
         else "",
         f"tokens {tally.prompt_tokens:,} in, {tally.completion_tokens:,} out",
+        money(walk, seconds),
     ]
     return " · ".join(part for part in parts if part)
+
+
+def money(walk: Walk, seconds: float) -> str:
+    """What this command has spent, how fast, and what it comes to at the end; empty for what costs nothing."""
+    tally = walk.tally
+    if not tally.cost:
+        return "cost unknown" if tally.unpriced else ""
+    new, planned = tally.instructions - tally.found, walk.planned_questions() - tally.found
+    end = f", about ${tally.cost / new * planned:,.2f} in the end" if new else ""
+    return f"${tally.cost:,.2f} spent, ${tally.cost / seconds * 60:,.2f}/min{end}"
 
 
 @contextmanager

@@ -51,6 +51,8 @@ class Call:
     id: str = ""
     """The id of the attempt that was answered, as calls.jsonl has it."""
     response: Response | None = None
+    discount: float = 1.0
+    """What a token of this call costs, as a share of its price; an engine that is cheaper says so here."""
     headers: Mapping[str, str] | None = None
     """Of the last reply, where they tell of the endpoint's limits."""
 
@@ -58,5 +60,8 @@ class Call:
     def key(self) -> str:
         return f"{self.stage}/{self.item}/{self.ask}"
 
+
+NOT_SENT = "not_sent"
+"""The `provider_code` of a failure before the request left: it cannot have cost anything."""
 
 CALL: ContextVar[Call | None] = ContextVar("glan_call", default=None)

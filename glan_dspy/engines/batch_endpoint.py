@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import aiohttp
+import httpx2
 import openai
 from dspy import lm15
 from openai.types import Batch
@@ -43,10 +45,11 @@ class BatchEndpoint:
         file = await self._healing(
             lambda: self.client.files.create(file=(name, content), purpose="batch", timeout=UPLOAD_SECONDS), TRIES
         )
-        while str(file.status) in ("pending", "running", "queued"):  # Azure takes a while to look at a file
+        id, status = file.id, str(file.status)
+        while status in ("pending", "running", "queued"):  # Azure takes a while to look at a file
             await asyncio.sleep(self.doubt)
-            file = await self._healing(lambda: self.client.files.retrieve(file.id))
-        journal.uploaded(intent, file.id)
+            status = str((await self._healing(lambda: self.client.files.retrieve(id))).status)
+        journal.uploaded(intent, id)
         batch = await self._create(intent)
         journal.created(intent, batch.id)
         return batch
@@ -63,13 +66,13 @@ class BatchEndpoint:
                 )
             except openai.OpenAIError as error:
                 typed = failure(error, self.key)
-                if not isinstance(typed, HEALS) or attempt == TRIES:
+                if not isinstance(typed, HEALS):
                     raise typed from error
                 log.warning("a batch could not be created, trying again: %s", typed)
                 await asyncio.sleep(max(how_long(attempt, typed.retry_after), self.doubt))
             if found := (await self.find([intent])).get(intent.token):
                 return found
-        raise AssertionError("the last attempt returns or raises")
+        raise typed
 
     async def find(self, intents: list[Intent]) -> dict[str, Batch]:
         """The endpoint's batches that carry these tokens, by token."""
@@ -95,18 +98,24 @@ class BatchEndpoint:
         """Puts the batch's output and error lines into one file, which is there whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_suffix(".part")
+        promised = batch.request_counts.completed if batch.request_counts else 0
 
-        async def fetch() -> None:
+        async def fetch() -> int:
+            lines = 0
             with beside.open("wb") as file:
                 for id in filter(None, (batch.output_file_id, batch.error_file_id)):
                     streamed = self.client.files.with_streaming_response.content(id, timeout=UPLOAD_SECONDS)
                     async with streamed as content:
                         async for chunk in content.iter_bytes(1 << 20):
                             file.write(chunk)
-                    if file.tell():
-                        file.write(b"\n")  # the first of two files may lack its last newline
+                            lines += chunk.count(b"\n")
+                    file.write(b"\n")  # the first of two files may lack its last newline
+            return lines
 
-        await self._healing(fetch)
+        # A connection may end early without an error; a paid line must not be taken for a missing one.
+        for _ in range(3):
+            if await self._healing(fetch) + 1 >= promised:
+                break
         beside.replace(path)
 
     async def _healing(self, call: Callable[[], Awaitable[T]], tries: int | None = None) -> T:
@@ -116,9 +125,7 @@ class BatchEndpoint:
                 return await call()
             except openai.OpenAIError as error:
                 typed = failure(error, self.key)
-            except Exception as error:  # half a body: the transport's own errors come through a streamed read
-                if not type(error).__module__.startswith(("httpx", "aiohttp")):
-                    raise
+            except (httpx2.HTTPError, aiohttp.ClientError) as error:  # while a file is being read
                 typed = lm15.TransportError(f"the endpoint broke off: {error or type(error).__name__}")
             attempt += 1
             if not isinstance(typed, HEALS) or attempt == tries:

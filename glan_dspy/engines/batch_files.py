@@ -62,17 +62,13 @@ def replies(path: Path) -> Iterator[Reply]:
     start = 0
     with path.open("rb") as file:
         for raw in file:
-            try:
-                line = orjson.loads(raw)
-            except ValueError:
-                # A lone surrogate in a reply: `decode` mends it, and refuses what is no JSON.
-                line = _mended(raw)
-            if isinstance(line, dict) and isinstance(line.get("custom_id"), str):
+            line = _object(raw)
+            if line and isinstance(line.get("custom_id"), str):
                 yield Reply(line["custom_id"], line, start, len(raw))
             start += len(raw)
 
 
-def _mended(raw: bytes) -> Json | None:
+def _object(raw: bytes) -> Json | None:
     try:
         return decode(raw)
     except lm15.TransportError:

@@ -5,7 +5,7 @@ A batch's life, one line each, all with its `token`, a fresh random word that al
     begun    before anything is sent: the ids of its questions, the digest of its file, its model and endpoint
     file     the file is uploaded; the next thing sent creates the batch
     batch    the endpoint's id of the batch
-    ended    how it ended; its replies lie in the folder, whole
+    status   how it ended; its replies lie in the folder, whole
     done     every reply was used; nothing will be read of it again
 
 A process killed between two lines leaves one question at most: after `file` and before `batch`, was the batch
@@ -34,11 +34,18 @@ class Intent:
     model: str
     ids: list[str]
     time: float
+    """Of the last step before the batch is created, so that it is not older."""
     file: str = ""
     batch: str = ""
     status: str = ""
     unused: set[str] = field(default_factory=set)
     """Ids whose reply nobody has used yet, once its replies are being given out."""
+    read: bool = False
+    """Whether all its replies are given out, or their places known."""
+
+
+def new_token() -> str:
+    return secrets.token_hex(12)
 
 
 class BatchJournal:
@@ -68,6 +75,7 @@ class BatchJournal:
             self._open.pop(token, None)
         elif (intent := self._open.get(token)) and event in ("file", "batch", "status"):
             setattr(intent, event, line[event])
+            intent.time = line.get("time", intent.time)
 
     def take(self, address: str, model: str) -> list[Intent]:
         """The open batches of one endpoint and model, oldest first; each is handed out once."""
@@ -82,15 +90,15 @@ class BatchJournal:
 
     # --- the lines ----------------------------------------------------------------------------------
 
-    def begin(self, address: str, model: str, ids: list[str], digest: str) -> Intent:
-        intent = Intent(secrets.token_hex(12), address, model, ids, time.time())
+    def begin(self, token: str, address: str, model: str, ids: list[str], digest: str) -> Intent:
+        intent = Intent(token, address, model, ids, time.time())
         about = {"address": address, "model": model, "requests": len(ids), "sha256": digest, "time": intent.time}
         self.append({"token": intent.token, "event": "begun", **about, "ids": ids})
         return intent
 
     def uploaded(self, intent: Intent, file: str) -> None:
-        intent.file = file
-        self.append({"token": intent.token, "event": "file", "file": file})
+        intent.file, intent.time = file, time.time()
+        self.append({"token": intent.token, "event": "file", "file": file, "time": intent.time})
 
     def created(self, intent: Intent, batch: str) -> None:
         intent.batch = batch

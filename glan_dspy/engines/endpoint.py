@@ -12,6 +12,17 @@ Structured = Literal["json_schema", "json_object_schema", "json_object", "prompt
 """Ways to ask for a JSON object; engines/form.py tells them."""
 
 
+KNOWN_HEADROOM = 8192
+"""Tokens a known reasoning model gets on top of a limit, for its thoughts."""
+
+_REASONING = re.compile(r"^(o[1345](-.*)?|gpt-5(\.\d+)*(?!-chat)(-.*)?)$")
+
+
+def thinks_first(model: str) -> bool:
+    """Whether OpenAI's name for the model says that it reasons: it takes other parameters then."""
+    return _REASONING.match(model.rpartition("/")[2].lower()) is not None
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """Where requests go and what is added to each. Holds no key: only the name of the variable that does."""
@@ -31,7 +42,15 @@ class Endpoint:
     def key(self) -> str | None:
         return os.environ.get(self.key_variable) or None
 
+    def headroom(self, model: str) -> int:
+        """Tokens that the model gets on top of every limit."""
+        if self.reasoning_headroom is not None:
+            return self.reasoning_headroom
+        return KNOWN_HEADROOM if thinks_first(model) else 0
+
     def place(self) -> str:
         """The endpoint as run.json names it: without what an address might hold of a key."""
+        if self.azure:
+            return "azure"
         address = re.sub(r"[?#].*", "", self.base_url or "")
-        return re.sub(r"//[^/]*@", "//", address) or ("azure" if self.azure else "openai")
+        return re.sub(r"//[^/@]*@", "//", address) or "openai"

@@ -99,11 +99,14 @@ class Fit:
         self._doubts: Counter[Structured] = Counter()
         self._turns: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = weakref.WeakKeyDictionary()
 
-    async def ask(self, request: Request, send: Send) -> Response:
-        """The reply to the request, sent in the form that is known, or else in the first that is answered."""
+    async def ask(self, request: Request, send: Send, *, together: bool = False) -> Response:
+        """The reply to the request, sent in the form that is known, or else in the first that is answered.
+
+        With `together` none waits for another one to find the form: a batch takes them all at once.
+        """
         form = request.config.response_format
         structured = form is not None and form.get("type") == "json_schema"
-        if not structured or self.proven or self._sure:
+        if not structured or self.proven or self._sure or together:
             return await self._tried(send, structured)
         return await self._in_turn(send)
 
@@ -143,7 +146,7 @@ class Fit:
         if isinstance(error, lm15.ServerError) and error.status in (500, 501):
             if lower is None or not seeking:
                 return None
-            return Step(lower, doubtful=not names_structured(str(error), proven=False))
+            return Step(lower, doubtful=not names_structured(error, proven=False))
         if is_refusal(error):
             for name in refused_parameters(error, proven=self.proven):
                 other = lower if name == "response_format" else form.without_what(name)

@@ -1,70 +1,64 @@
-"""Writes one line about every attempt: what it cost, how it ended, how long it took."""
+"""Writes one line about every attempt: what it cost, how it ended, how long it took. Keeps to the budget."""
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from typing import Any
 
 from dspy import lm15
-from dspy.lm15 import Request, Response, Usage
+from dspy.lm15 import Request, Response
 
-from glan_dspy.engines.base import CALL, AsyncEngine
+from glan_dspy.engines.base import CALL, NOT_SENT, AsyncEngine, Call
+from glan_dspy.engines.budget import Budget
+from glan_dspy.engines.tariff import FREE, Tariff
 
-Price = Callable[[str, Usage], float | None]
-"""Dollars for a model and its usage; None where the price is not known, which is not 0."""
-
-
-def unknown_price(model: str, usage: Usage) -> float | None:
-    return None
-
-
-def free(model: str, usage: Usage) -> float | None:
-    return 0.0
+MAY_BE_BILLED = (lm15.TimeoutError, lm15.TransportError)
+"""Ends that nobody saw: the endpoint may have answered, and may charge for it."""
 
 
 class Meter:
-    def __init__(self, engine: AsyncEngine, price: Price = unknown_price) -> None:
-        self.engine, self.price = engine, price
+    def __init__(self, engine: AsyncEngine, tariff: Tariff = FREE, budget: Budget | None = None) -> None:
+        self.engine, self.tariff, self.budget = engine, tariff, budget
 
     async def complete(self, request: Request) -> Response:
         call = CALL.get()
         if call is None:
             return await self.engine.complete(request)
         call.id = secrets.token_hex(8)
-        line = {
-            "id": call.id,
-            "stage": call.stage,
-            "item": call.item,
-            "ask": call.ask,
-            "attempt": call.attempt,
-            "model": request.model,
-            "time": round(time.time(), 3),
-        }
+        if self.budget is not None:
+            await self.budget.reserve(call.id, (self.tariff.worst(request) or 0.0))
+        line = {"id": call.id, "stage": call.stage, "item": call.item, "ask": call.ask, "attempt": call.attempt,
+                "model": request.model, "time": round(time.time(), 3)}  # fmt: skip
         started = time.perf_counter()
         try:
             response = await self.engine.complete(request)
         except lm15.LM15Error as error:
-            call.record(
-                {
-                    **line,
-                    "error": type(error).__name__,
-                    "status": error.status,
-                    "seconds": round(time.perf_counter() - started, 3),
-                }
-            )
-            raise
-        usage = response.usage
-        call.record(
-            {
-                **line,
-                "prompt_tokens": usage.input_tokens,
-                "cached_tokens": usage.cache_read_tokens,
-                "completion_tokens": usage.output_tokens,
-                "reasoning_tokens": usage.reasoning_tokens,
-                "cost_usd": self.price(request.model, usage),
-                "finish_reason": response.finish_reason,
-                "seconds": round(time.perf_counter() - started, 3),
-            }
-        )
+            call.record({**line, **self._failed(call, error), "seconds": _since(started)})
+            raise  # cancelled in flight, by contrast, leaves the reservation standing in its file
+        call.record({**line, **self._answered(call, response), "seconds": _since(started)})
         return response
+
+    def _answered(self, call: Call, response: Response) -> dict[str, Any]:
+        usage = response.usage
+        cost = self.tariff.cost(usage)
+        unknown: dict[str, Any] = {}
+        if self.budget is not None:
+            charged = self.budget.settle(call.id, cost)
+            unknown = {"reserved_usd": charged} if cost is None else {}
+        return {"prompt_tokens": usage.input_tokens, "cached_tokens": usage.cache_read_tokens,
+                "completion_tokens": usage.output_tokens, "reasoning_tokens": usage.reasoning_tokens,
+                "cost_usd": cost, **unknown, "finish_reason": response.finish_reason}  # fmt: skip
+
+    def _failed(self, call: Call, error: lm15.LM15Error) -> dict[str, Any]:
+        line: dict[str, Any] = {"error": type(error).__name__, "status": error.status}
+        if self.budget is None:
+            return line
+        if isinstance(error, MAY_BE_BILLED) and error.provider_code != NOT_SENT:
+            return {**line, "reserved_usd": self.budget.settle(call.id, None)}
+        self.budget.release(call.id)
+        return line
+
+
+def _since(started: float) -> float:
+    return round(time.perf_counter() - started, 3)

@@ -10,6 +10,7 @@ import asyncio
 import email.utils
 import json
 import os
+import socket
 import re
 import time
 import weakref
@@ -22,16 +23,14 @@ import orjson
 from dspy import lm15
 from dspy.lm15 import Message, RefusalPart, Request, Response, TextPart, ThinkingPart, Usage
 
-from glan_dspy.engines.endpoint import Endpoint
+from glan_dspy.engines.base import CALL, NOT_SENT
+from glan_dspy.engines.endpoint import Endpoint, thinks_first
 from glan_dspy.engines.form import Form
 from glan_dspy.engines.forms import Fit, Forms
 from glan_dspy.engines.refusals import says_bad_key
 
 AZURE_API_VERSION = "2024-10-21"
 """Used when AZURE_OPENAI_API_VERSION is not set: the first stable one with structured outputs."""
-
-KNOWN_HEADROOM = 8192
-"""Tokens a known reasoning model gets on top of a limit, for its thoughts."""
 
 CONNECT_SECONDS = 30.0
 
@@ -58,6 +57,8 @@ class OpenAIEngine:
             raw = await self._client().post("/chat/completions", body=body, cast_to=httpx2.Response)
         except openai.OpenAIError as error:
             raise failure(error, self.endpoint.key()) from error
+        if call := CALL.get():
+            call.headers = raw.headers
         return from_wire(decode(raw.content), request.model)
 
     def _client(self) -> openai.AsyncOpenAI:
@@ -102,23 +103,14 @@ def open_client(endpoint: Endpoint) -> openai.AsyncOpenAI:
 
 # --- request ------------------------------------------------------------------------------------
 
-_REASONING = re.compile(r"^(o[1345](-.*)?|gpt-5(\.\d+)*(?!-chat)(-.*)?)$")
-
-
-def thinks_first(model: str) -> bool:
-    """Whether OpenAI's name for the model says that it reasons: it takes other parameters then."""
-    return _REASONING.match(model.rpartition("/")[2].lower()) is not None
-
-
 def to_wire(request: Request, endpoint: Endpoint) -> dict[str, Any]:
     """The body of a Chat Completions request."""
     config = request.config
     thinks = thinks_first(request.model)
     body: dict[str, Any] = {"model": request.model, "messages": messages_of(request)}
     if config.max_tokens:
-        headroom = endpoint.reasoning_headroom
-        extra = (KNOWN_HEADROOM if thinks else 0) if headroom is None else headroom
-        body["max_completion_tokens" if thinks else "max_tokens"] = config.max_tokens + extra
+        limit = config.max_tokens + endpoint.headroom(request.model)
+        body["max_completion_tokens" if thinks else "max_tokens"] = limit
     if not thinks:
         body |= {"temperature": config.temperature, "top_p": config.top_p}
     seed = config.seed if config.seed is not None else (config.extensions or {}).get("seed")
@@ -239,7 +231,10 @@ def failure(error: openai.OpenAIError, key: str | None = None) -> lm15.LM15Error
         # The transport calls every lost connection a time-out; only what waited in vain is one.
         if isinstance(error, openai.APITimeoutError) and isinstance(cause, TimeoutError):
             return lm15.TimeoutError(text)
-        return lm15.TransportError(f"no connection to the endpoint: {cause or type(cause).__name__}")
+        unsent = NOT_SENT if isinstance(cause, (ConnectionRefusedError, socket.gaierror)) else None
+        return lm15.TransportError(
+            f"no connection to the endpoint: {str(cause) or type(cause).__name__}", provider_code=unsent
+        )
     status, code = error.status_code, str(error.code or "")
     kind: type[lm15.ProviderError]
     if status in (401, 403) or (status == 400 and says_bad_key(f"{code} {text}")):

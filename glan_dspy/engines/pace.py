@@ -3,13 +3,14 @@
 Concurrency alone cannot hold ten calls a second against a server that answers in 50 ms, and a rate alone
 drowns a server that needs a minute a call. So there are both:
 
-    window   starts small, doubles each round trip until the first refusal, then grows by about one a round
-             trip and is cut by a tenth at a refusal; never above `concurrency`
-    rate     none until the first 429; then what the endpoint really served since the refusal before, a
+    window   starts small and doubles each round trip until the first refusal; then it grows by half and is
+             cut by a tenth at a refusal; never above `concurrency`
+    rate     none until the first 429; then what the endpoint really took from one refusal to the next, a
              little less, growing again: slowly first, faster the longer no 429 comes
 
-A burst of 429s is one refusal: those sent before the cut are not counted again. Retry-After holds everybody
-back. `x-ratelimit-*` headers slow the last tenth of an allowance down to the speed at which it refills.
+A burst of 429s is one refusal: everybody is held back until Retry-After has passed, and only then is it
+reckoned what was taken. Between two refusals an allowance that refills is used up exactly, so that this is
+its rate, whatever burst it allows. `x-ratelimit-*` headers slow the last tenth of an allowance down to the speed at which it refills.
 Hard limits (`rpm`, `tpm`) are kept from the first call on. One Pace a model and endpoint, on one event loop.
 """
 
@@ -26,8 +27,13 @@ CUT = 0.9
 FIRST_GROWTH, LAST_GROWTH, GROWTH_DOUBLES = 0.001, 0.05, 10.0
 """Of the rate: share a second after a refusal, its bound, and the seconds without refusal in which it doubles."""
 
-TRUSTED_SECONDS = 5.0
-"""Shorter than this between two refusals, what was served is too little to measure a rate by."""
+FAST_GROWTH = 0.005
+
+TRUSTED_CALLS = 20
+"""With fewer between two refusals, what was taken is too little to measure a rate by."""
+
+SHORTEST_HOLD = 0.5
+"""Seconds without a call after a refusal that names no Retry-After: the rest of its burst comes in."""
 
 SLOWEST = 1 / 60
 """Calls a second: whatever was measured, one a minute is tried."""
@@ -60,8 +66,10 @@ class Pace:
         self._waiting: deque[tuple[asyncio.Future[None], float]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._next_call = self._next_token = self._held_until = 0.0
-        self._cut_at = self._grown_at = self.clock()
-        self._served = 0
+        self._since = self._refused_at = self._grown_at = self.clock()
+        self._sent = self._refused = 0
+        self._reckoning = self._held_by_rate = False
+        self._quiet = self._growth = 0.0
         self._tokens_a_call = 1000.0
 
     # --- entering and leaving -----------------------------------------------------------------------
@@ -88,10 +96,9 @@ class Pace:
 
     def served(self, tokens: float | None = None, headers: Mapping[str, str] | None = None) -> None:
         """A call was answered."""
-        self._served += 1
         if tokens:
             self._tokens_a_call += 0.02 * (tokens - self._tokens_a_call)
-        growth = max(1 / self.window, 0.05) if self.refusals else 1.0
+        growth = 0.5 if self.refusals else 1.0
         self.window = min(self.hard.concurrency, self.window + growth)
         self._grow()
         if headers:
@@ -99,20 +106,32 @@ class Pace:
 
     def refused(self, sent_at: float, retry_after: float | None = None) -> None:
         """A call was refused with 429. Slows down once for all that were sent before the last cut."""
+        if sent_at < self._since:
+            return  # the tail of a burst that was reckoned already
         now = self.clock()
-        if retry_after is not None:
-            self._held_until = max(self._held_until, now + min(retry_after, LONGEST_WISH))
-        if self.refusals and sent_at < self._cut_at:
-            return
-        self.refusals += 1
-        self.window = max(1.0, self.window * CUT)
-        elapsed = now - self._cut_at
-        if elapsed >= TRUSTED_SECONDS or self.rate is None:
-            self.rate = max(SLOWEST, self._served / max(elapsed, 1.0) * 0.99)
+        self._refused += 1
+        hold = SHORTEST_HOLD if retry_after is None else min(retry_after, LONGEST_WISH)
+        self._held_until = max(self._held_until, now + hold)
+        if not self._reckoning:
+            self._reckoning, self._refused_at = True, now
+            self.refusals += 1
+            self.window = max(1.0, self.window * CUT)
+
+    def _reckon(self) -> None:
+        """After the hold: what was taken between the last two refusals is the rate from now on."""
+        taken, seconds = self._sent - self._refused, self._refused_at - self._since
+        measured = taken / max(seconds, 1.0) * 0.99
+        if self.rate is None:
+            self.rate = measured
+        elif self._growth > FAST_GROWTH:
+            self.rate = max(measured, self.rate * CUT)  # it grew so much in between that the mean says little
         else:
-            self.rate = max(SLOWEST, self.rate * CUT)
-        self._cut_at = self._grown_at = now
-        self._served = 0
+            self.rate = measured if taken >= TRUSTED_CALLS else self.rate * CUT
+        self.rate = max(SLOWEST, self.rate)
+        self._quiet = self._growth = 0.0
+        self._since, self._grown_at = self._refused_at, self.clock()
+        self._sent = self._refused = 0
+        self._reckoning = False
 
     # --- the rate -----------------------------------------------------------------------------------
 
@@ -122,12 +141,14 @@ class Pace:
         return min(known, default=None)
 
     def _grow(self) -> None:
+        """Tries a little more, but only while it is the rate that holds calls back and not the window."""
         now = self.clock()
         seconds, self._grown_at = now - self._grown_at, now
-        if self.rate is not None:
-            quiet = now - self._cut_at
-            growth = min(LAST_GROWTH, FIRST_GROWTH * 2.0 ** (quiet / GROWTH_DOUBLES))
-            self.rate *= 1 + growth * min(seconds, 10.0)
+        if self.rate is not None and self._held_by_rate:
+            self._quiet += seconds
+            self._growth = min(LAST_GROWTH, FIRST_GROWTH * 2.0 ** (self._quiet / GROWTH_DOUBLES))
+            self.rate *= 1 + self._growth * min(seconds, 10.0)
+        self._held_by_rate = False
 
     def _heed(self, headers: Mapping[str, str]) -> None:
         advice = [
@@ -151,8 +172,11 @@ class Pace:
         return ready - self.clock()
 
     def _go(self, tokens: float) -> None:
-        self.in_flight += 1
         now = self.clock()
+        if self._reckoning:
+            self._reckon()
+        self.in_flight += 1
+        self._sent += 1
         if rate := self.allowed():
             # What was missed by a late wake-up is caught up, but no more than two calls of it.
             self._next_call = max(self._next_call, now - 2 / rate) + 1 / rate
@@ -170,6 +194,7 @@ class Pace:
             wait = self._wait()
             if wait > 0:
                 if wait != float("inf"):
+                    self._held_by_rate = self._next_call > self._held_until
                     self._wake_in(wait)
                 return
             self._waiting.popleft()

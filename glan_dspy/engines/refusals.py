@@ -23,10 +23,6 @@ _STRUCTURED = re.compile(
 _PERHAPS_STRUCTURED = re.compile(r"\bschema\b|\bgrammar\b", re.IGNORECASE)
 """Words that a question may hold as well, and an error may quote a question."""
 
-_PARAM = re.compile(r"""['"]param['"]: ?['"](\w+)['"]""")
-
-
-
 def _as_a_name(name: str) -> re.Pattern[str]:
     if "_" in name:
         return re.compile(rf"\b{name}\b")
@@ -48,11 +44,18 @@ def says_bad_key(text: str) -> bool:
     return _BAD_KEY.search(text) is not None
 
 
-def names_structured(text: str, *, proven: bool) -> bool:
+def said(error: lm15.LM15Error) -> str:
+    """All that the answer said: `openai` knows its whole body, of which the error's text holds a part."""
+    body = getattr(error.__cause__, "body", None)
+    return f"{getattr(error, 'feature', None) or ''} {error} {body or ''}"
+
+
+def names_structured(error: lm15.LM15Error, *, proven: bool) -> bool:
     """Whether the error speaks of the way in which structured output was asked for.
 
     Where that way has already brought replies (`proven`), only its unmistakable names count.
     """
+    text = said(error)
     return bool(_STRUCTURED.search(text) or (not proven and _PERHAPS_STRUCTURED.search(text)))
 
 
@@ -69,16 +72,12 @@ def is_refusal(error: lm15.LM15Error) -> bool:
 
 def refused_parameters(error: lm15.LM15Error, *, proven: bool) -> Iterator[str]:
     """The parameters of ours that a refusal names, the likeliest first."""
-    text = f"{getattr(error, 'feature', None) or ''} {error}"
-    found = _PARAM.search(text)
-    if found and found[1] in (*OPTIONAL, *LIMITS, "response_format") and not _about_a_limit(text, found[1]):
-        yield found[1]
+    text, param = said(error), getattr(error.__cause__, "param", None)
+    limits = [] if _A_VALUE.search(text) else [name for name in LIMITS if re.search(rf"\b{name}\b", text)]
+    if param in (*OPTIONAL, *limits, "response_format"):
+        yield param
         return
-    if names_structured(text, proven=proven):
+    if names_structured(error, proven=proven):
         yield "response_format"
     yield from (name for name in OPTIONAL if _NAMED[name].search(text))
-    yield from (name for name in LIMITS if re.search(rf"\b{name}\b", text) and not _A_VALUE.search(text))
-
-
-def _about_a_limit(text: str, name: str) -> bool:
-    return name in LIMITS and _A_VALUE.search(text) is not None
+    yield from limits

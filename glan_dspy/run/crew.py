@@ -31,8 +31,10 @@ from dspy.utils.exceptions import (
 )
 
 from glan_dspy.engines.base import Call
+from glan_dspy.engines.budget import REACHED
 from glan_dspy.errors import BadReply, Stopped
 from glan_dspy.records import Discipline
+from glan_dspy.run.batches import WIDE, disciplines_at_once
 from glan_dspy.run.branch import Branch
 from glan_dspy.run.pool import Job, Pool
 from glan_dspy.run.store import Run
@@ -45,7 +47,7 @@ log = logging.getLogger("glan")
 T = TypeVar("T")
 Work = Callable[[], Awaitable[None]]
 
-ENDS_THE_RUN = (LMAuthError, LMBillingError, LMUnsupportedModelError, LMConfigurationError)
+ENDS_THE_RUN = (LMAuthError, LMUnsupportedModelError, LMConfigurationError)
 SAME_FAILURES = 5
 """That many calls of one stage failing alike, and none succeeding, end the run: the rest would fail too."""
 
@@ -57,7 +59,8 @@ class Crew:
         self.run, self.settings, self.pool, self.tally = run, settings, pool, tally
         self.outcome = Outcome(tally)
         self.open: dict[str, Branch] = {}
-        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._slots = asyncio.Semaphore(4 * WIDE if settings.batch else settings.concurrency)
+        self._doors = asyncio.Semaphore(disciplines_at_once() if settings.batch else 1 << 60)
         self._stop = asyncio.Event()
         self._streak: dict[str, Counter[str]] = {}
 
@@ -76,8 +79,11 @@ class Crew:
         return self.outcome
 
     def stop(self) -> None:
-        """Finishes what is in flight and starts nothing more; asked a second time, ends at once."""
-        if self._stop.is_set():
+        """Finishes what is in flight and starts nothing more; asked a second time, ends at once.
+
+        What is in flight in a batch may take a day: it is not waited for, and the next command finds it.
+        """
+        if self._stop.is_set() or self.settings.batch:
             self.pool.cancel()
         self.outcome.interrupted = True
         self._stop.set()
@@ -105,9 +111,15 @@ class Crew:
             for branch in list(self.open.values()):
                 await asyncio.to_thread(branch.shelf.sync)
 
+    def sound(self) -> bool:
+        """Whether every reply so far was written down, or dropped on purpose."""
+        return not (self.outcome.reason or self.outcome.bugs)
+
     def _end(self, reason: str) -> None:
         self.outcome.reason = self.outcome.reason or reason
         self._stop.set()
+        if self.settings.batch:
+            self.pool.cancel()
         self.pool.stop()
 
     # --- jobs of a branch ---------------------------------------------------------------------------
@@ -116,6 +128,7 @@ class Crew:
         """The job that opens a discipline's branch and begins its work with `first`."""
 
         async def job() -> None:
+            await self._doors.acquire()
             branch = Branch(discipline, self.run.shelf(discipline), self.tally)
             self.open[discipline.id] = branch
             branch.jobs = 1
@@ -140,6 +153,12 @@ class Crew:
                 await work()
         except Stopped:
             pass  # given up unfinished because the run is stopping; a rerun goes on with it
+        except LMBillingError as error:
+            if error.provider_code == REACHED:
+                self.outcome.budget = first_line(error)
+                self._end("")
+            else:
+                self._end(first_line(error))
         except ENDS_THE_RUN as error:
             self._end(first_line(error))
         except OSError as error:
@@ -173,6 +192,7 @@ class Crew:
     def _branch_done(self, branch: Branch) -> None:
         branch.shelf.close()
         del self.open[branch.discipline.id]
+        self._doors.release()
         if branch.failed:
             self.outcome.failed.append(branch.discipline.name)
         if not (branch.failed or self.pool.stopping):

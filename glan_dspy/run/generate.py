@@ -7,7 +7,7 @@ import contextvars
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,16 +15,19 @@ import dspy
 import orjson
 from dspy.utils.exceptions import LMError
 
-from glan_dspy.adapters import CompactAdapter
+from glan_dspy.adapters_dspy import adapter_named
 from glan_dspy.connect import connect
 from glan_dspy.engines.base import Call
+from glan_dspy.engines.forms import Forms
 from glan_dspy.errors import BadReply, UserError
 from glan_dspy.outline import write_outline
 from glan_dspy.program import GLAN, open_program
 from glan_dspy.records import Discipline, Question, normalise
+from glan_dspy.run.batches import batch_journal
 from glan_dspy.run.begin import begin
 from glan_dspy.run.crew import first_line
 from glan_dspy.run.lines import Line
+from glan_dspy.run.money import known_tariffs, open_budget
 from glan_dspy.run.store import Run, write_whole
 from glan_dspy.run.tally import Outcome
 from glan_dspy.run.walk import Walk
@@ -39,9 +42,10 @@ Display = Callable[[Walk], AbstractContextManager[Any]]
 
 
 @contextmanager
-def bulk() -> Iterator[None]:
-    """DSPy as a long run wants it: our adapter, and nothing piling up in memory."""
-    with dspy.context(adapter=CompactAdapter(), disable_history=True, trace=None, warn_on_type_mismatch=False):
+def bulk(settings: Settings | None = None) -> Iterator[None]:
+    """DSPy as a long run wants it: the adapter that the settings name, and nothing piling up in memory."""
+    adapter = adapter_named((settings or Settings()).adapter)
+    with dspy.context(adapter=adapter, disable_history=True, trace=None, warn_on_type_mismatch=False):
         yield
 
 
@@ -84,23 +88,39 @@ def _walk(
     folders = {discipline.folder for discipline in disciplines}
     if len(folders) < len(disciplines):
         raise UserError("two disciplines would share one folder; rename one of them")
-    connect(settings, answers_only=answers_only)  # a missing key is told before the run directory is made
+    # A missing key or price is told before the run directory is made.
+    connect(settings, answers_only=answers_only)
+    known_tariffs(settings, answers_only=answers_only)
 
     async def main() -> Outcome:
         walk = Walk(run, glan, disciplines)
-        models = connect(settings, walk.crew.pause, answers_only=answers_only)
-        glan.connect(models)
-        try:
-            with display(walk):
-                return await walk(answers_only=answers_only)
-        finally:
-            await models.aclose()
+        # Where a record could not be written, or a bug lost it, its batch stays open for the next command.
+        with batch_journal(run, settings, walk.crew.sound) as batches:
+            models = connect(
+                settings,
+                walk.crew.pause,
+                answers_only=answers_only,
+                forms=forms_of(run),
+                batch_journal=batches,
+                budget=open_budget(run, settings, answers_only=answers_only),
+            )
+            glan.connect(models)
+            try:
+                with display(walk):
+                    return await walk(answers_only=answers_only)
+            finally:
+                await models.aclose()
 
     with run.lock():
         begin(run, "answer" if answers_only else "generate", settings, disciplines, glan.digest)
         before()
-        with log_to(run.path / settings.logfile_name), bulk():
+        with log_to(run.path / settings.logfile_name), bulk(settings):
             return run_to_its_end(main())
+
+
+def forms_of(run: Run) -> Forms:
+    """The forms that the run's endpoints take, as run.json has them; what is found is written there."""
+    return Forms(run.about().get("forms"), lambda state: run.write_about({**run.about(), "forms": state}))
 
 
 def run_to_its_end(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -145,10 +165,11 @@ def make_taxonomy(run: Run, settings: Settings) -> Path:
     """
     glan = open_program(settings)
     connect(settings)
+    known_tariffs(settings)
     with run.lock():
         if not run.exists:
             begin(run, "generate", settings, (), glan.digest)
-        with log_to(run.path / settings.logfile_name), bulk():
+        with log_to(run.path / settings.logfile_name), bulk(settings):
             fields = merge_fields(run_to_its_end(_ask_taxonomy(run, settings, glan)), settings.max_number_of_fields)
         tree = {
             "language": settings.curriculum_language,
@@ -164,7 +185,9 @@ def make_taxonomy(run: Run, settings: Settings) -> Path:
 async def _ask_taxonomy(run: Run, settings: Settings, glan: GLAN) -> list[FieldOutline]:
     shelf = run.root_shelf()
     kept: dict[str, Line] = {line["id"]: line for line in shelf.read("replies")}
-    models = connect(settings)
+    batches = ExitStack()
+    journal = batches.enter_context(batch_journal(run, settings))
+    models = connect(settings, forms=forms_of(run), batch_journal=journal, budget=open_budget(run, settings))
     glan.connect(models)
 
     def call(number: int, ask: int) -> Call:
@@ -200,6 +223,7 @@ async def _ask_taxonomy(run: Run, settings: Settings, glan: GLAN) -> list[FieldO
     finally:
         shelf.close()
         await models.aclose()
+        batches.close()
     return [field for fields in found for field in fields]
 
 

@@ -25,14 +25,20 @@ class Tally:
     exhausted: int = 0
     """Syllabi with fewer combinations of sessions and concepts than questions were planned."""
     calls: int = 0
+    cost: float = 0.0
+    """Dollars of this command's calls whose price is known."""
+    unpriced: int = 0
+    """Calls whose price is not known."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
     def call(self, line: dict[str, Any]) -> None:
+        self.cost += line.get("reserved_usd") or line.get("cost_usd") or 0.0
         if "error" in line:
             self.errors[line["error"]] += 1
             return
         self.calls += 1
+        self.unpriced += line["cost_usd"] is None
         self.prompt_tokens += line["prompt_tokens"] or 0
         self.completion_tokens += line["completion_tokens"] or 0
 
@@ -43,6 +49,8 @@ class Outcome:
 
     tally: Tally
     interrupted: bool = False
+    budget: str = ""
+    """That the cap is reached, in numbers."""
     reason: str = ""
     """Why it stopped before its end, where the user must mend something."""
     bugs: list[str] = field(default_factory=list)

@@ -29,6 +29,7 @@ from glan_dspy.records import (
     question_id,
     syllabus_id,
 )
+from glan_dspy.run.batches import WIDE
 from glan_dspy.run.branch import Branch
 from glan_dspy.run.crew import Crew
 from glan_dspy.run.pool import Lane, Pool
@@ -236,6 +237,10 @@ def lanes(settings: Settings) -> list[Lane]:
     A syllabus takes a model some eight times as long as a question, so that many questions are kept in stock.
     """
     s = settings
+    if s.batch:
+        # Breadth first: whole generations of calls go into one batch, and wait there for hours.
+        gains = {"discipline": s.max_number_of_subjects, "syllabus": s.samples_per_syllabus, "question": 1, "answer": 1}
+        return [Lane(name, limit=WIDE, window=1 << 60, gain=gain) for name, gain in gains.items()]
     stock = 8 * s.question_batch_size
     syllabi = 1 + math.ceil(2 * stock / s.samples_per_syllabus)
     answers = 1 << 60 if s.generate_question_only else s.answer_batch_size + s.question_batch_size

@@ -12,7 +12,7 @@ import pytest
 from dspy import lm15
 from dspy.lm15 import Message, Request, Response, TextPart, Usage
 
-from glan_dspy.connect import Models, language_model
+from glan_dspy.connect import Care, Models, language_model
 from glan_dspy.engines.base import CALL
 from glan_dspy.engines.rehearsal import RehearsalEngine
 from glan_dspy.errors import UserError
@@ -57,7 +57,7 @@ def walk_with(fake: Fake, path: Path, chosen: Settings, *disciplines: Discipline
     async def no_pause(seconds: float) -> None:
         await asyncio.sleep(0)
 
-    lm = language_model("fake", fake, attempts, no_pause)
+    lm = language_model("fake", fake, Care(attempts, no_pause))
     glan = GLAN(chosen).connect(Models(lm, lm, lm))
     run = Run(path)
 

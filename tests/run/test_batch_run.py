@@ -1,0 +1,144 @@
+"""Whole runs through the Batch API, killed where it hurts most; the server counts what was bought."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.batch_server import BatchServer, Faults, Point
+from tests.batch_thread import Glan, running, until
+from tests.loopback_thread import pairs, rows
+
+DISCIPLINES, PAIRS = 6, 120
+CALLS = DISCIPLINES * 3 + 2 * PAIRS
+
+
+@pytest.fixture(scope="module")
+def glan() -> Iterator[Glan]:
+    glan = Glan()
+    yield glan
+    glan.close()
+
+
+def words(base_url: str) -> list[str]:
+    names = [word for number in range(DISCIPLINES) for word in ("--discipline", f"Discipline {number}")]
+    return ["generate", "-o", "run", "--batch", "--base-url", base_url, "--model-name", "sim", *names]
+
+
+def check_whole(folder: Path, server: BatchServer) -> None:
+    made = pairs(folder / "run")
+    assert len(made) == len({id for id, _, _ in made}) == PAIRS
+    assert len(rows(folder / "run", "questions")) == PAIRS
+    assert max(server.bought.values()) == 1, "something was bought twice"
+    assert len(server.bought) == CALLS
+
+
+def journal(folder: Path) -> list[dict[str, Any]]:
+    file = folder / "run" / "batch.jsonl"
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
+
+
+def test_a_run_goes_through_one_batch_a_generation_and_leaves_no_replies_behind(glan: Glan, tmp_path: Path) -> None:
+    with running(faults=Faults(delay=0.1)) as (base_url, server):
+        glan.run(tmp_path, *words(base_url))
+        check_whole(tmp_path, server)
+        assert len(server.batches) < 12  # four generations; a slow machine may split some
+        lines = journal(tmp_path)
+        assert sum(line["event"] == "done" for line in lines) == len(server.batches)
+        assert list((tmp_path / "run" / "batch").iterdir()) == []
+        calls = rows(tmp_path / "run", "calls")
+        assert len(calls) == CALLS and all(call["finish_reason"] == "stop" for call in calls)
+        # A second command has nothing to ask, and sends nothing.
+        glan.run(tmp_path, "generate", "-o", "run", "--base-url", base_url)
+        assert sum(server.bought.values()) == CALLS
+
+
+POINTS: list[tuple[Point, int]] = [("upload", 1), ("create", 2), ("created", 3), ("look", 4), ("content", 3)]
+MORE = [(point, nth) for point, _ in POINTS for nth in (1, 2, 3, 4) if (point, nth) not in POINTS]
+
+
+@pytest.mark.parametrize(("point", "nth"), [*POINTS, *(pytest.param(*more, marks=pytest.mark.long) for more in MORE)])
+def test_a_kill_buys_nothing_twice(glan: Glan, tmp_path: Path, point: Point, nth: int) -> None:
+    """Before the upload, after it, after the creation that was never heard of, while waiting, while downloading."""
+    with running(faults=Faults(delay=0.05)) as (base_url, server):
+        for _ in range(nth - 1):
+            passed = server.hold(point)
+            passed.go_on.set()
+        hold = server.hold(point)
+        process = glan.start(tmp_path, *words(base_url))
+        until(hold.reached.is_set)
+        assert glan.kill(process) == -signal.SIGKILL
+        hold.go_on.set()
+        glan.run(tmp_path, "generate", "-o", "run")
+        check_whole(tmp_path, server)
+
+
+def test_kills_while_replies_are_being_written_lose_and_buy_nothing(glan: Glan, tmp_path: Path) -> None:
+    dealt = 0
+    with running() as (base_url, server):
+        for goal in (1, 40, 80):
+            process = glan.start(tmp_path, *words(base_url))
+            until_written(tmp_path, goal, process)
+            dealt += glan.kill(process) == -signal.SIGKILL
+        glan.run(tmp_path, *words(base_url))
+        check_whole(tmp_path, server)
+    assert dealt >= 1
+
+
+def until_written(folder: Path, goal: int, process: int) -> None:
+    """Until there are so many pairs, or the process has ended before it could be killed."""
+
+    def written() -> bool:
+        files = (folder / "run").glob("disciplines/*/instructions.jsonl")
+        return sum(file.read_bytes().count(b"\n") for file in files) >= goal or not alive(process)
+
+    until(written)
+
+
+def alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_ctrl_c_ends_at_once_and_the_next_command_takes_the_batch_on(glan: Glan, tmp_path: Path) -> None:
+    with running() as (base_url, server):
+        look = server.hold("look")
+        process = glan.start(tmp_path, *words(base_url))
+        until(look.reached.is_set)
+        server.faults.delay = 0.0
+        assert glan.kill(process, signal.SIGINT) == 3
+        look.go_on.set()
+        assert "go on with: glan generate -o run" in (tmp_path / "said").read_text()
+        assert len(server.batches) == 1
+        glan.run(tmp_path, "generate", "-o", "run")
+        check_whole(tmp_path, server)
+
+
+def test_lines_that_fail_or_are_missing_and_expired_batches_heal(glan: Glan, tmp_path: Path) -> None:
+    faults = Faults(line_errors=0.1, lost_lines=0.1, expire_after=[4, 1, 0, 5, 0, 20, 3], half_files=2, lost_answers=1)
+    with running(faults=faults, page=2) as (base_url, server):
+        glan.run(tmp_path, *words(base_url))
+        check_whole(tmp_path, server)
+        assert server.custom_ids.total() > CALLS
+
+
+def test_a_refused_batch_ends_the_run_with_what_the_endpoint_said(glan: Glan, tmp_path: Path) -> None:
+    with running(faults=Faults(refuse=["The batch's model does not exist"])) as (base_url, server):
+        said = glan.run(tmp_path, *words(base_url), check=1)
+        assert "The batch's model does not exist" in said and "Traceback" not in said
+        glan.run(tmp_path, "generate", "-o", "run")
+        check_whole(tmp_path, server)
+
+
+def test_the_simulated_model_has_no_batches(glan: Glan, tmp_path: Path) -> None:
+    said = glan.run(tmp_path, "generate", "-o", "run", "--batch", "--model-name", "rehearsal", check=1)
+    assert "--batch" in said and len(said.splitlines()) == 1 and not (tmp_path / "run").exists()
