@@ -12,6 +12,8 @@ import argparse
 import asyncio
 import hashlib
 import json
+import math
+import time
 from collections import Counter
 from typing import Any
 
@@ -27,11 +29,32 @@ from glan_dspy.engines.rehearsal import RehearsalEngine
 Json = dict[str, Any]
 
 
+class Bucket:
+    """An account's limit: so many requests a minute, with a burst; the rest gets 429 and Retry-After."""
+
+    def __init__(self, per_minute: float, burst: float) -> None:
+        self.rate, self.burst, self.tokens, self.at = per_minute / 60, burst, burst, time.monotonic()
+        self.served: list[float] = []
+        self.refused: list[float] = []
+
+    def take(self) -> float:
+        """0 where the request may pass, else the seconds to wait."""
+        now = time.monotonic()
+        self.tokens = min(self.burst, self.tokens + (now - self.at) * self.rate)
+        self.at = now
+        if self.tokens < 1:
+            self.refused.append(now)
+            return math.ceil((1 - self.tokens) / self.rate)
+        self.tokens -= 1
+        self.served.append(now)
+        return 0.0
+
+
 class Loopback:
     """The server's state: the simulated model, and how often each request came."""
 
-    def __init__(self, model: str = "rehearsal") -> None:
-        self.engine = RehearsalEngine(model)
+    def __init__(self, model: str = "rehearsal", bucket: Bucket | None = None) -> None:
+        self.engine, self.bucket = RehearsalEngine(model), bucket
         self.requests: Counter[str] = Counter()
         self.answered: Counter[str] = Counter()
         self.bodies: list[Json] = []
@@ -58,6 +81,8 @@ class Loopback:
 
     async def complete(self, http: web.Request) -> web.Response:
         raw = await http.read()
+        if self.bucket and (wait := self.bucket.take()):
+            return failed(lm15.RateLimitError("slow down", status=429, retry_after=wait))
         body = orjson.loads(raw)
         self.bodies = [*self.bodies[-49:], body]
         key = hashlib.blake2b(raw, digest_size=12).hexdigest()

@@ -32,7 +32,7 @@ def adapter_named(name: AdapterName) -> dspy.Adapter:
 
 
 class Kept:
-    """What was rendered of each signature, under its instructions too: optimizers may set them on the class in place."""
+    """What was rendered of each signature and its instructions, which optimizers may set on the class in place."""
 
     def __init__(self) -> None:
         self._kept: dict[Any, Any] = {}
@@ -55,11 +55,11 @@ class ChatAdapter(dspy.ChatAdapter):
         self._kept = Kept()
 
     def format_system_message(self, signature: Any) -> str:
-        return self._kept("system", signature, lambda: dspy.ChatAdapter.format_system_message(self, signature))
+        return self._kept("system", signature, lambda: str(dspy.ChatAdapter.format_system_message(self, signature)))
 
     def user_message_output_requirements(self, signature: Any) -> str:
         return self._kept(
-            "reminder", signature, lambda: dspy.ChatAdapter.user_message_output_requirements(self, signature)
+            "reminder", signature, lambda: str(dspy.ChatAdapter.user_message_output_requirements(self, signature))
         )
 
     def parse(self, signature: Any, completion: str) -> Json:
@@ -74,11 +74,11 @@ class JSONAdapter(dspy.JSONAdapter):
         self._kept = Kept()
 
     def format_system_message(self, signature: Any) -> str:
-        return self._kept("system", signature, lambda: dspy.JSONAdapter.format_system_message(self, signature))
+        return self._kept("system", signature, lambda: str(dspy.JSONAdapter.format_system_message(self, signature)))
 
     def user_message_output_requirements(self, signature: Any) -> str:
         return self._kept(
-            "reminder", signature, lambda: dspy.JSONAdapter.user_message_output_requirements(self, signature)
+            "reminder", signature, lambda: str(dspy.JSONAdapter.user_message_output_requirements(self, signature))
         )
 
     def _prepare_response_format(self, lm: Any, lm_kwargs: Json, signature: Any) -> None:
@@ -101,11 +101,11 @@ def on_the_wire(form: Any) -> Json | None:
     if isinstance(form, type) and issubclass(form, BaseModel):
         name, schema = form.__name__, strict(form.model_json_schema())
         return {"type": "json_schema", "json_schema": {"name": name, "strict": True, "schema": schema}}
-    return form
+    return dict(form) if form else None
 
 
 def parsed(parse: Callable[[], Json]) -> Json:
-    """What DSPy's parser makes of a reply; a failure holds no half of it, or GEPA's tracing would crash (dspy 3.4.1)."""
+    """What DSPy's parser makes of a reply. A failure holds no half of it: GEPA's tracing would crash (dspy 3.4.1)."""
     try:
         return parse()
     except AdapterParseError as error:

@@ -160,7 +160,7 @@ def no_batch(model: str) -> str:
 
 
 def bare_name(model: str, settings: Settings, for_answer: bool) -> str:
-    """`openai/gpt-4o`, as DSPy and LiteLLM write it, without the prefix; a server of one's own gets names as they are."""
+    """`openai/gpt-4o`, as DSPy and LiteLLM write it, without its prefix; a server of one's own gets names unchanged."""
     endpoint = endpoint_for(settings, for_answer)
     if endpoint.azure:
         return model.removeprefix("azure/")

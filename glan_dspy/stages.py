@@ -76,7 +76,7 @@ class Stage(dspy.Module):
     async def ask(self, predictor: str, **inputs: Any) -> dspy.Prediction:
         """One reply of one predictor, parsed. Raises BadReply when it cannot be used."""
         outer = CALL.get() or Call(stage=self.name, item="")
-        call = replace(outer, stage=f"{self.name}.{predictor}", response=None, id="")
+        call = replace(outer, stage=f"{self.name}.{predictor}", response=None, recalled=False, id="")
         CALL.set(call)
         try:
             prediction = await getattr(self, predictor).acall(**inputs, config=self.options.config(call))
@@ -91,6 +91,7 @@ class Stage(dspy.Module):
             # What the caller holds tells of the last reply, also of one that could not be used.
             CALL.set(outer)
             outer.stage, outer.id, outer.attempt, outer.response = call.stage, call.id, call.attempt, call.response
+            outer.recalled = call.recalled
         check_ending(call, "")
         return prediction
 

@@ -53,7 +53,7 @@ from glan_dspy.cli import main
 import glan_dspy.run.generate, glan_dspy.cli.ending, glan_dspy.cli.prepare, glan_dspy.cli.progress
 import glan_dspy.engines.batch
 from glan_dspy.engines import batch_desk
-batch_desk.PACE = batch_desk.Pace(settle=0.15, first_look=0.05, longest_look=0.1, doubt=1.0, room=0.1, longest_room=0.2)
+batch_desk.PACE = batch_desk.Pace(settle=0.15, first_look=0.05, longest_look=0.1, doubt=0.5, room=0.1, longest_room=0.2)
 print("ready", flush=True)
 for line in sys.stdin:
     words = json.loads(line)

@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.loopback import Loopback, serve
+from benchmarks.loopback import Bucket, Loopback, serve
 
 
 @contextmanager
-def running(model: str = "rehearsal") -> Iterator[tuple[str, Loopback]]:
+def running(model: str = "rehearsal", bucket: Bucket | None = None) -> Iterator[tuple[str, Loopback]]:
     """(base URL, the server's state) while the context lasts."""
-    loopback = Loopback(model)
+    loopback = Loopback(model, bucket)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

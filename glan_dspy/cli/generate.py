@@ -23,6 +23,7 @@ def generate(
     glan generate --base-url http://localhost:8000/v1 --model-name my-model --recipe large -o runs/large
     glan generate -o runs/korean                                       # goes on where it was killed
     """
+    from glan_dspy.cli.agree import agree
     from glan_dspy.cli.ending import finish
     from glan_dspy.cli.prepare import disciplines_for, prepare
     from glan_dspy.cli.progress import progress
@@ -46,7 +47,10 @@ def generate(
             )
         given = {**given, "disciplines_filepath": str(path)}
         settings = settings.model_copy(update={"disciplines_filepath": str(path), "discipline": ()})
-    return finish(run, settings, walk(run, settings, disciplines_for(run, settings, given), progress))
+    disciplines = disciplines_for(run, settings, given)
+    if not yes:
+        agree(run, settings, len(disciplines))
+    return finish(run, settings, walk(run, settings, disciplines, progress))
 
 
 app.command(cls=Grouped)(with_settings(generate))

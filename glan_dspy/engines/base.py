@@ -50,6 +50,8 @@ class Call:
     """Keeps the reply as soon as it is there. None for a stage whose result is itself written at once."""
     id: str = ""
     """The id of the attempt that was answered, as calls.jsonl has it."""
+    recalled: bool = False
+    """Whether the reply is a kept one, and cost nothing this time."""
     response: Response | None = None
     discount: float = 1.0
     """What a token of this call costs, as a share of its price; an engine that is cheaper says so here."""

@@ -95,6 +95,9 @@ class Desk:
         self._patience = self.pace.room
         self._bytes, self._newest = 0, 0.0
         self._door = asyncio.Lock()
+        self._at_work: set[str] = set()
+        """Tokens of our batches that the endpoint has not ended."""
+        self._ends = 0
         self._one_ended = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._restoring: asyncio.Task[None] | None = None
@@ -187,11 +190,12 @@ class Desk:
             asks, rest = asks[: self.most], asks[self.most :]
             if rest:
                 self._spawn(self._carry(rest))
+            ends = self._ends
             intent = await self._submit(asks)
             if intent is None or not (self.crowded and await self._finds_no_room(intent)):
                 return intent
             self._refused_for_room(intent, asks)
-            await self._room()
+            await self._room(ends)
         return None
 
     async def _finds_no_room(self, intent: Intent) -> bool:
@@ -217,18 +221,27 @@ class Desk:
         return intent
 
     def _refused_for_room(self, intent: Intent, asks: list[Ask]) -> None:
-        """Makes later batches smaller. A single question that finds no room is told so, and tried again by Retry."""
+        """Waits for our own batches to end; where there are none, makes later batches smaller.
+
+        A single question that finds no room then is told so, and tried again by Retry.
+        """
         self._released(intent)
         self.journal.done(intent, "the endpoint's queue was full")
         self.crowded = True
+        self._at_work.discard(intent.token)
+        if self._at_work:
+            log.info("the endpoint's queue is full: waiting for one of our %d batches to end", len(self._at_work))
+            return
         self.most = max(1, min(self.most, len(intent.ids) // 2))
         log.warning("the endpoint's queue is full: batches of %d at most, one after the other", self.most)
         if len(intent.ids) == 1:
             text = "the endpoint's queue has no room for one request"
             self._fail(asks, lm15.RateLimitError(text, status=429, retry_after=self._patience))
 
-    async def _room(self) -> None:
-        """Waits until a batch of ours has ended, or a while: others may use the same queue."""
+    async def _room(self, ends: int) -> None:
+        """Waits until more than so many batches of ours have ended, or a while: others may use the same queue."""
+        if self._ends > ends:
+            return
         self._one_ended.clear()
         try:
             await asyncio.wait_for(self._one_ended.wait(), self._patience)
@@ -268,7 +281,12 @@ class Desk:
         path = self.journal.replies(intent)
         try:
             if not (intent.status and path.exists()):
-                batch = await self._watch(intent)
+                self._at_work.add(intent.token)
+                try:
+                    batch = await self._watch(intent)
+                finally:
+                    self._at_work.discard(intent.token)
+                self._ends += batch.status != "failed"
                 self._one_ended.set()
                 log.info("batch %s: %s", intent.batch, batch.status)
                 if batch.status == "failed":
@@ -299,8 +317,7 @@ class Desk:
         asks = self._released(intent)
         if queue_is_full(batch):
             self._refused_for_room(intent, asks)
-            if asks := [ask for ask in asks if not ask.answer.done()]:
-                self._spawn(self._carry(asks))
+            self._spawn(self._carry(asks))
             return
         self.journal.done(intent, "failed")
         said = "; ".join(dict.fromkeys(str(error.message or error.code) for error in messages(batch)[:20]))

@@ -88,7 +88,7 @@ def response_of(line: Json, model: str, key: str | None) -> Response:
     status = response.get("status_code")
     if not error and status == 200 and isinstance(body, dict):
         return from_wire(body, model)
-    if not status:
+    if not isinstance(status, int) or status < 400:
         status = 408 if error.get("code") == "request_timeout" else 500
     detail = body.get("error") if isinstance(body, dict) else None
     raise line_failure(status, detail if isinstance(detail, dict) else error, key)

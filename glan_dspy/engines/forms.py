@@ -133,8 +133,10 @@ class Fit:
             except lm15.LM15Error as error:
                 step = self._next(form, error, structured, seeking)
                 if step is None:
-                    # What was wrong with the request as it should be says most, where all the forms fail alike.
-                    raise refused if refused and type(refused) is type(error) else error from None
+                    if refused and type(refused) is type(error):
+                        # Where all forms fail alike, what was wrong with the first of them says most.
+                        raise refused from refused.__cause__
+                    raise
                 refused, form, doubtful = refused or error, step.form, doubtful or step.doubtful
                 continue
             self._answered(form, structured, doubtful)
@@ -187,7 +189,7 @@ class Fit:
 
 
 def _read(line: Any) -> tuple[Form, bool]:
-    """A form that run.json kept, and whether structured requests were answered in it. What is unknown counts as not found."""
+    """A form that run.json kept, and whether structured requests were answered in it. What is odd is not found."""
     line = line if isinstance(line, dict) else {}
     without = frozenset(name for name in line.get("without") or () if name in OPTIONAL)
     limit = line.get("limit") if line.get("limit") in LIMITS else None

@@ -20,7 +20,7 @@ class Journal:
         if call is None:
             return await self.engine.complete(request)
         if kept := call.recall(call.key):
-            call.id, call.response = kept["call"], response_from(kept, request.model)
+            call.id, call.recalled, call.response = kept["call"], True, response_from(kept, request.model)
             return call.response
         call.response = await self.engine.complete(request)
         if call.keep:

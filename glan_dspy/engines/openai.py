@@ -11,7 +11,6 @@ import email.utils
 import json
 import os
 import socket
-import re
 import time
 import weakref
 from collections.abc import Mapping

@@ -10,7 +10,8 @@ drowns a server that needs a minute a call. So there are both:
 
 A burst of 429s is one refusal: everybody is held back until Retry-After has passed, and only then is it
 reckoned what was taken. Between two refusals an allowance that refills is used up exactly, so that this is
-its rate, whatever burst it allows. `x-ratelimit-*` headers slow the last tenth of an allowance down to the speed at which it refills.
+its rate, whatever burst it allows. `x-ratelimit-*` headers slow the last tenth of an allowance down to the
+speed at which it refills.
 Hard limits (`rpm`, `tpm`) are kept from the first call on. One Pace a model and endpoint, on one event loop.
 """
 

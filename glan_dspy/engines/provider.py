@@ -1,7 +1,7 @@
 """Models of providers that DSPy serves itself: `anthropic/claude-…`, `gemini/…`, `groq/…` and so on.
 
 DSPy's own async engine speaks their languages; here it stands inside our retry, limit and meter like any other.
-It costs more CPU a call than the openai engine, and sends what the provider's API has no word for without it.
+What the provider's API has no word for, such as a seed at Anthropic, it leaves out.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ _STRUCTURED = re.compile(
 _PERHAPS_STRUCTURED = re.compile(r"\bschema\b|\bgrammar\b", re.IGNORECASE)
 """Words that a question may hold as well, and an error may quote a question."""
 
+
 def _as_a_name(name: str) -> re.Pattern[str]:
     if "_" in name:
         return re.compile(rf"\b{name}\b")
@@ -35,7 +36,9 @@ def _as_a_name(name: str) -> re.Pattern[str]:
 _NAMED = {name: _as_a_name(name) for name in OPTIONAL}
 """The parameters' names, written as names: "seed" and "temperature" are words of questions too."""
 
-_A_VALUE = re.compile(r"maximum|too large|too long|too high|at most|exceed|less than|greater than|context", re.IGNORECASE)
+_A_VALUE = re.compile(
+    r"maximum|too large|too long|too high|at most|exceed|less than|greater than|context", re.IGNORECASE
+)
 """In an error about the token limit: its value is refused, not its name."""
 
 

@@ -45,13 +45,14 @@ class Tariff:
         cached = usage.cache_read_tokens or 0
         fresh = usage.input_tokens if self.cached_apart else max(0, usage.input_tokens - cached)
         rate = self.input if self.cached is None else self.cached
-        return (fresh * self.input + cached * rate + usage.output_tokens * self.output) / PER * self.share
+        dollars: float = (fresh * self.input + cached * rate + usage.output_tokens * self.output) / PER * self.share
+        return dollars
 
     def worst(self, request: Request) -> float | None:
         """The most that the call can cost: a token is a byte at least, and the reply ends at its limit."""
         if self.input is None or self.output is None:
             return None
-        return (prompt_bound(request) * self.input + self._reply_bound(request) * self.output) / PER
+        return (prompt_bound(request) * self.input + self._reply_bound(request) * self.output) / PER * self.share
 
     def _reply_bound(self, request: Request) -> int:
         return max((request.config.max_tokens or 0) + self.headroom, self.least)

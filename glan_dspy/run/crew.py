@@ -17,6 +17,7 @@ import signal
 import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import TypeVar
 
 from dspy.utils.exceptions import (
@@ -30,7 +31,7 @@ from dspy.utils.exceptions import (
     LMUnsupportedModelError,
 )
 
-from glan_dspy.engines.base import Call
+from glan_dspy.engines.base import CALL, Call
 from glan_dspy.engines.budget import REACHED
 from glan_dspy.errors import BadReply, Stopped
 from glan_dspy.records import Discipline
@@ -48,8 +49,15 @@ T = TypeVar("T")
 Work = Callable[[], Awaitable[None]]
 
 ENDS_THE_RUN = (LMAuthError, LMUnsupportedModelError, LMConfigurationError)
-SAME_FAILURES = 5
-"""That many calls of one stage failing alike, and none succeeding, end the run: the rest would fail too."""
+SAME_FAILURES, SAME_REPLIES = 5, 10
+"""That many calls of one stage failing alike, or useless alike, and none succeeding, end the run."""
+
+REMEDIES = {
+    "truncated": "raise the token limit (--answer-max-tokens, …), or --reasoning-headroom for a model that thinks",
+    "empty": "a model that thinks first may need --reasoning-headroom",
+    "unparseable": "try --structured, --draft-first or another --model-name-for-curriculum; `glan doctor` looks closer",
+    "abstained": "try another --model-name-for-answer",
+}
 
 
 class Crew:
@@ -62,7 +70,11 @@ class Crew:
         self._slots = asyncio.Semaphore(4 * WIDE if settings.batch else settings.concurrency)
         self._doors = asyncio.Semaphore(disciplines_at_once() if settings.batch else 1 << 60)
         self._stop = asyncio.Event()
-        self._streak: dict[str, Counter[str]] = {}
+        self._streak: Counter[tuple[str, str]] = Counter()
+        self._replied: set[str] = set()
+        """Stages that got a reply, of whatever use."""
+        self._used: set[str] = set()
+        """Stages that got one they could use: from now on what goes wrong is a single case."""
 
     async def work(self) -> Outcome:
         """Until no job is left, a stop is asked for, or something ends the run."""
@@ -141,10 +153,10 @@ class Crew:
 
         return job
 
-    def add(self, branch: Branch, lane: str, jobs: Iterable[Work]) -> None:
-        for job in jobs:
-            branch.jobs += 1
-            self.pool.add(lane, lambda job=job: self._guarded(branch, job))  # type: ignore[misc]
+    def add(self, branch: Branch, lane: str, jobs: Iterable[Work], *, next: bool = False) -> None:
+        guarded = [partial(self._guarded, branch, job) for job in jobs]
+        branch.jobs += len(guarded)
+        self.pool.add(lane, *guarded, next=next)
 
     async def _guarded(self, branch: Branch, work: Work) -> None:
         """Runs one job; whatever goes wrong in it ends in the outcome, and other disciplines go on."""
@@ -228,8 +240,8 @@ class Crew:
                 raise Stopped("the run is stopping")
             try:
                 result = await make()
-            except BadReply:
-                self._answered(stage)
+            except BadReply as bad:
+                self._count_useless(stage, bad)
                 raise
             except (ContextWindowExceededError, LMInvalidRequestError) as error:
                 self._count_failure(stage, error)
@@ -237,17 +249,28 @@ class Crew:
             except LMError as error:
                 self._count_failure(stage, error)
                 raise
-        self._answered(stage)
+        self._replied.add(stage)
+        self._used.add(stage)
         return result
 
-    def _answered(self, stage: str) -> None:
-        self._streak[stage] = Counter({"": 1})  # the endpoint works: from now on failures are single ones
+    def _count_useless(self, stage: str, bad: BadReply) -> None:
+        self._replied.add(stage)
+        call = CALL.get()
+        if call and call.recalled:
+            return  # an old one from the file
+        if stage not in self._used and self._again(stage, bad.reason) >= SAME_REPLIES:
+            remedy = REMEDIES.get(bad.reason, "rejected.jsonl and replies.jsonl have the replies")
+            self._end(f"the first {SAME_REPLIES} {stage} replies could not be used, all alike ({bad}): {remedy}")
 
     def _count_failure(self, stage: str, error: LMError) -> None:
-        streak = self._streak.setdefault(stage, Counter())
-        streak[type(error).__name__] += 1
-        if not streak[""] and streak[type(error).__name__] >= SAME_FAILURES:
+        if isinstance(error, LMBillingError):
+            return  # it ends the run by itself
+        if stage not in self._replied and self._again(stage, type(error).__name__) >= SAME_FAILURES:
             self._end(f"the first {SAME_FAILURES} {stage} calls all failed alike: {first_line(error)}")
+
+    def _again(self, stage: str, kind: str) -> int:
+        self._streak[stage, kind] += 1
+        return self._streak[stage, kind]
 
 
 def refused_request(error: LMError) -> BadReply | LMError:

@@ -31,7 +31,7 @@ def open_budget(run: Run, settings: Settings, *, answers_only: bool = False) -> 
 
 
 def known_tariffs(settings: Settings, *, answers_only: bool = False) -> dict[str, Tariff]:
-    """The price of each model. With a cap, raises UserError where one is not known: what cannot be reckoned is no guard."""
+    """The price of each model. With a cap, raises UserError where one is not known: it would guard nothing."""
     tariffs = stage_tariffs(settings, answers_only=answers_only)
     for model, tariff in tariffs.items():
         if settings.max_cost is not None and not tariff.known:

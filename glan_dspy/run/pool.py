@@ -40,8 +40,10 @@ class Pool:
         self._error: BaseException | None = None
         self.stopping = False
 
-    def add(self, lane: str, *jobs: Job) -> None:
-        self._by_name[lane].waiting.extend(jobs)
+    def add(self, lane: str, *jobs: Job, next: bool = False) -> None:
+        """Puts the jobs at the end of their lane, or with `next` at its head, in their order."""
+        waiting = self._by_name[lane].waiting
+        waiting.extendleft(reversed(jobs)) if next else waiting.extend(jobs)
 
     def running(self) -> dict[str, int]:
         return {lane.name: lane.running for lane in self.lanes}

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -31,7 +32,7 @@ from glan_dspy.records import (
 )
 from glan_dspy.run.batches import WIDE
 from glan_dspy.run.branch import Branch
-from glan_dspy.run.crew import Crew
+from glan_dspy.run.crew import Crew, Work
 from glan_dspy.run.pool import Lane, Pool
 from glan_dspy.run.store import Run
 from glan_dspy.run.tally import Outcome, Tally
@@ -80,10 +81,7 @@ class Walk:
         self.crew.add(
             branch,
             "syllabus",
-            [
-                lambda subject=subject: self._syllabus(branch, subject)  # type: ignore[misc]
-                for subject in branch.subjects
-            ],
+            [partial(self._syllabus, branch, subject) for subject in branch.subjects],
         )
 
     async def _subjects(self, branch: Branch) -> tuple[Subject, ...]:
@@ -156,6 +154,7 @@ class Walk:
                 len(samples),
                 s.samples_per_syllabus,
             )
+        jobs: list[Work] = []
         for sample in samples:
             id = question_id(syllabus, sample)
             if id in branch.settled:
@@ -163,15 +162,23 @@ class Walk:
             if question := branch.unanswered.pop(id, None):
                 self._add_answer(branch, question)
             else:
-                self.crew.add(
-                    branch,
-                    "question",
-                    [
-                        lambda id=id, sample=sample: self._question(  # type: ignore[misc]
-                            branch, subject, syllabus, sample, id
-                        )
-                    ],
-                )
+                jobs.append(partial(self._question, branch, subject, syllabus, sample, id))
+        self._add_questions(branch, jobs)
+
+    def _add_questions(self, branch: Branch, jobs: list[Work]) -> None:
+        """The first alone, and the rest when it is through: they find the syllabus in the endpoint's prefix cache."""
+        first, rest = jobs[:1], jobs[1:]
+
+        async def lead() -> None:
+            try:
+                await first[0]()
+            finally:
+                self.crew.add(branch, "question", rest, next=True)
+
+        if self.settings.batch or not rest:
+            self.crew.add(branch, "question", jobs)
+        else:
+            self.crew.add(branch, "question", [lead])
 
     async def _question(self, branch: Branch, subject: Subject, syllabus: Syllabus, sample: Sample, id: str) -> None:
         s = self.settings
@@ -193,7 +200,7 @@ class Walk:
 
     def _add_answer(self, branch: Branch, question: Question) -> None:
         if not self.settings.generate_question_only:
-            self.crew.add(branch, "answer", [lambda: self._answer(branch, question)])
+            self.crew.add(branch, "answer", [partial(self._answer, branch, question)])
 
     async def _answer(self, branch: Branch, question: Question) -> None:
         s = self.settings

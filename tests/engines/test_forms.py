@@ -130,7 +130,9 @@ def test_the_first_request_finds_the_form_and_the_others_use_it(way: str, status
 
 
 def test_llama_cpp_pythons_500_is_understood_from_its_text() -> None:
-    text = "[{{'type': 'literal_error', 'loc': ('body', 'response_format', 'type'), 'msg': \"Input should be 'text'\"}}]"
+    text = (
+        "[{{'type': 'literal_error', 'loc': ('body', 'response_format', 'type'), 'msg': \"Input should be 'text'\"}}]"
+    )
     done = talk(taking("json_object_schema", "json_object", status=500, text=text), request(), request())
     assert done.ways == ["json_schema", "json_object_schema", "json_object_schema"]
     assert done.bodies[1]["response_format"] == {"type": "json_object", "schema": SCHEMA}
@@ -259,7 +261,9 @@ def test_the_other_spelling_of_the_limit_both_ways() -> None:
     text = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
     done = talk(lambda body: (400, text) if "max_tokens" in body else (200, GOOD), request(False))
     assert done.found == {"limit": "max_completion_tokens"} and done.bodies[-1]["max_completion_tokens"] == 100
-    reasoning = to_wire(lm15.Request(model="o3", messages=(Message.user("x"),), config=Config(max_tokens=5)), Endpoint())
+    reasoning = to_wire(
+        lm15.Request(model="o3", messages=(Message.user("x"),), config=Config(max_tokens=5)), Endpoint()
+    )
     assert "max_tokens" in Form(limit="max_tokens").fitted(reasoning)
 
 
@@ -277,11 +281,10 @@ def test_a_question_about_seeds_and_temperatures_changes_nothing() -> None:
     assert len(done.bodies) == 1 and done.forms.state() == {}
 
 
-def test_a_filtered_or_overlong_content_is_left_alone() -> None:
-    for code in ("content_filter", "context_length_exceeded"):
-        error = {"error": {"message": "response_format aside, no", "code": code}}
-        done = talk(lambda body, error=error: (400, error), request())
-        assert len(done.bodies) == 1
+@pytest.mark.parametrize("code", ["content_filter", "context_length_exceeded"])
+def test_a_filtered_or_overlong_content_is_left_alone(code: str) -> None:
+    error = {"error": {"message": "response_format aside, no", "code": code}}
+    assert len(talk(lambda body: (400, error), request()).bodies) == 1
 
 
 def test_what_the_user_fixed_stays() -> None:

@@ -209,9 +209,7 @@ def test_a_server_of_ones_own_gets_any_name_as_it_is(monkeypatch: pytest.MonkeyP
     ("model", "names"),
     [(MODEL, "ANTHROPIC_API_KEY"), ("gemini/x", "GEMINI_API_KEY or GOOGLE_API_KEY"), ("xai/grok", "XAI_API_KEY")],
 )
-def test_a_missing_key_is_told_before_anything_is_sent(
-    model: str, names: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_key_is_told_before_anything_is_sent(model: str, names: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY", "XAI_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OPENAI_API_KEY", "another's")

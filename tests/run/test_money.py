@@ -24,7 +24,7 @@ from glan_dspy.run.store import Run
 from glan_dspy.settings import Settings
 from tests.loopback_thread import command, environment, glan, pairs, rows, running
 
-PRICES = {"price_in": ("100",), "price_out": ("400",)}
+PRICES: dict[str, Any] = {"price_in": ("100",), "price_out": ("400",)}
 """Dollars for a million tokens: so dear that a few dozen calls cost a dollar."""
 
 

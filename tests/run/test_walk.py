@@ -129,10 +129,11 @@ def test_useless_replies_are_not_bought_again_by_a_rerun(tmp_path: Path) -> None
             return ("", "stop") if call.ask == 0 else lm15.ServerError("down", status=503)
         return None
 
-    first = walk_with(Fake(down_after_useless), tmp_path / "run", settings(), OPTICS)
+    few = settings(num_iterations=1, num_questions_per_iteration=4)
+    first = walk_with(Fake(down_after_useless), tmp_path / "run", few, OPTICS)
     assert first.failed == ["Optics"] and first.tally.questions == 0
-    walk_with(fake := Fake(lambda call: None), tmp_path / "run", settings(), OPTICS)
-    assert len(pairs(tmp_path / "run")) == 20
+    walk_with(fake := Fake(lambda call: None), tmp_path / "run", few, OPTICS)
+    assert len(pairs(tmp_path / "run")) == 8
     assert all(key.endswith("/1") for key in fake.calls if key.startswith("question"))
     assert not any(key.startswith(("subjects", "syllabus")) for key in fake.calls)
 
@@ -279,3 +280,29 @@ def test_what_goes_over_the_wire(tmp_path: Path) -> None:
     assert all(body["top_p"] == 0.95 and body["top_k"] == 7 and body["seed"] > 0 for body in server.bodies)
     text = question["messages"][1]["content"]
     assert text.index("Syllabus:") < text.index("Sessions:") < text.index("Key concepts:")
+
+
+def test_replies_that_are_all_useless_alike_end_the_run_with_a_remedy(tmp_path: Path) -> None:
+    fake = Fake(lambda call: ("half an ans", "length") if call.stage == "answer.write" else None)
+    outcome = walk_with(fake, tmp_path / "run", settings(answer_batch_size=1), OPTICS)
+    assert "the first 10 answer replies could not be used" in outcome.reason and "--answer-max-tokens" in outcome.reason
+    assert outcome.tally.rejected == {"truncated": 10}
+
+
+def test_the_questions_of_a_syllabus_wait_for_its_first_one(tmp_path: Path) -> None:
+    order: list[str] = []
+
+    class Slow(Fake):
+        async def complete(self, request: Request) -> Response:
+            call = CALL.get()
+            assert call is not None
+            order.append(f"asked {call.stage}")
+            await asyncio.sleep(0.01)
+            response = await super().complete(request)
+            order.append(f"got {call.stage}")
+            return response
+
+    walk_with(Slow(lambda call: None), tmp_path / "run", settings(max_number_of_subjects=1), OPTICS)
+    questions = [event for event in order if "question" in event]
+    assert questions[:2] == ["asked question.write", "got question.write"]
+    assert questions[2:7] == ["asked question.write"] * 5
