@@ -33,7 +33,7 @@ Ask = Callable[[int], Awaitable[object]]
 
 QUESTIONS = 100
 """Questions a syllabus in a text run: of its calls, 1 in 200 is a syllabus and 1 in 2,000 a subject list."""
-SUBJECTS = 10
+SUBJECTS = 15
 """Subjects a discipline."""
 
 

@@ -39,6 +39,7 @@ class Plan(NamedTuple):
     system: str
     response_format: Json | None
     labels: dict[str, str]
+    outputs: tuple[str, ...]
 
 
 class CompactAdapter(dspy.Adapter):
@@ -49,8 +50,9 @@ class CompactAdapter(dspy.Adapter):
         self._plans: dict[Any, Plan] = {}
 
     def plan(self, signature: Any) -> Plan:
-        # The instructions are part of the key: optimizers may set them on the class in place.
-        key = (signature, signature.instructions)
+        # The instructions are part of the key: optimizers may set them on the class in place. They are kept in
+        # the docstring; `signature.instructions` takes its indentation out at each look.
+        key = (signature, signature.__doc__)
         found = self._plans.get(key)
         if found is None:
             if len(self._plans) >= 256:
@@ -66,7 +68,8 @@ class CompactAdapter(dspy.Adapter):
 
     def format(self, signature: Any, demos: list[Any], inputs: Json) -> Messages:
         messages = [{"role": "system", "content": self.plan(signature).system}]
-        messages += self.format_demos(signature, demos)
+        if demos:
+            messages += self.format_demos(signature, demos)
         return [*messages, {"role": "user", "content": self.format_user_message_content(signature, inputs)}]
 
     def format_demos(self, signature: Any, demos: list[Any]) -> Messages:
@@ -117,7 +120,7 @@ class CompactAdapter(dspy.Adapter):
                 message=why(error),
                 parsed_result=None,
             ) from error
-        return {name: getattr(reply, name) for name in signature.output_fields}
+        return {name: getattr(reply, name) for name in plan.outputs}
 
 
 def make_plan(signature: Any) -> Plan:
@@ -132,11 +135,11 @@ def make_plan(signature: Any) -> Plan:
     instruction = " ".join(str(signature.instructions).split()) if _is_wrapped(signature) else signature.instructions
     labels = {name: name.replace("_", " ").capitalize() for name in signature.input_fields}
     if text_field:
-        return Plan(text_field, model, instruction, None, labels)
+        return Plan(text_field, model, instruction, None, labels, tuple(outputs))
     schema = model.model_json_schema()
     system = f"{instruction}\n\nReply with one JSON object only:\n{shape(schema)}"
     wire = {"type": "json_schema", "json_schema": {"name": model.__name__, "strict": True, "schema": strict(schema)}}
-    return Plan(None, model, system, wire, labels)
+    return Plan(None, model, system, wire, labels, tuple(outputs))
 
 
 def _is_wrapped(signature: Any) -> bool:
@@ -239,7 +242,10 @@ def without_thinking(text: str) -> str:
     The opening tag may be missing, where a chat template wrote it into the prompt. Thoughts without an end
     are no reply at all: nothing is left of them.
     """
-    return "" if _ONLY_THINKING.match(text) else _THINKING.sub("", text, count=1)
+    if _ONLY_THINKING.match(text):
+        return ""
+    # The pattern looks at every place in a text without the tag; to see that there is none is much quicker.
+    return _THINKING.sub("", text, count=1) if "</think" in text or "</reasoning>" in text else text
 
 
 def _prose(text: str, field: str) -> str:
@@ -294,7 +300,7 @@ def _is_closed(text: str) -> bool:
 
 
 def _unfenced(text: str) -> str:
-    fence = re.search(r"```(?:json)?\s*\n(.*?)\n?```", text, re.DOTALL | re.IGNORECASE)
+    fence = re.search(r"```(?:json)?\s*\n(.*?)\n?```", text, re.DOTALL | re.IGNORECASE) if "```" in text else None
     text = (fence.group(1) if fence and not text.lstrip().startswith("{") else text).strip()
     start, end = text.find("{"), text.rfind("}")
     return text[start : end + 1] if start >= 0 and end > start else text
@@ -313,8 +319,9 @@ _NAMED = (
     "textwidth tfrac therefore theta thickapprox thicksim thinspace tilde times tiny to top triangle triangledown "
     "triangleleft triangleq triangleright tt twoheadleftarrow twoheadrightarrow"
 )
+# The pattern begins with a plain character, which `re` finds quickly; of a run of backslashes an even number is whole.
 _COMMANDS = re.compile(
-    r"(?<!\\)((?:\\\\)*)\\(?="
+    r"\\(\\*)(?="
     rf"(?:{'|'.join(_NAMED.split())})(?![a-zA-Z])"
     r"|[bf][a-zA-Z]"
     r"|[^\"\\/bfnrtu]"  # no JSON escape at all: \alpha, \sum, \(
@@ -324,7 +331,7 @@ _COMMANDS = re.compile(
 
 def whole_backslashes(text: str) -> str:
     """JSON text with the backslashes of LaTeX doubled, as the model should have written them."""
-    return _COMMANDS.sub(lambda match: match.group(1) + "\\\\", text) if "\\" in text else text
+    return _COMMANDS.sub(lambda run: run[0] if len(run[0]) % 2 == 0 else run[0] + "\\", text) if "\\" in text else text
 
 
 def why(error: BaseException) -> str:

@@ -18,6 +18,7 @@ import dspy
 from glan_dspy.engines.background import SyncFace
 from glan_dspy.engines.base import AsyncEngine
 from glan_dspy.engines.budget import Budget
+from glan_dspy.engines.direct import DirectLM
 from glan_dspy.engines.endpoint import Endpoint
 from glan_dspy.engines.forms import Forms
 from glan_dspy.engines.journal import Journal
@@ -105,7 +106,7 @@ def language_model(model: str, engine: AsyncEngine, care: Care | None = None) ->
     paced = Limit(metered, care.hard) if care.hard else metered
     wrapped = Journal(Retry(paced, care.max_attempts, care.pause))
     sync = SyncFace(wrapped)
-    return dspy.LM(model, engine=sync, async_engine=AsyncFace(wrapped), cache=False, num_retries=0)
+    return DirectLM(model, engine=sync, async_engine=AsyncFace(wrapped), cache=False, num_retries=0)
 
 
 class AsyncFace(SyncFace):

@@ -15,7 +15,6 @@ paper (§2.2 keeps them on purpose, a recurring subject matters more).
 from __future__ import annotations
 
 import json
-import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
@@ -135,12 +134,16 @@ class Rejected(Record):
 
 def digest(*parts: Any) -> str:
     """20 hex digits (80 bits) of the parts; at 10 million items a collision has odds of 1 in 10^10."""
-    text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=10).hexdigest()
+    return blake2b(_ENCODE(parts).encode("utf-8", "surrogatepass"), digest_size=10).hexdigest()
+
+
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def normalise(name: str) -> str:
     """The name as it is compared: NFKC, case folded, white space collapsed."""
+    if name.isascii():  # the same, quicker
+        return " ".join(name.lower().split())
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
@@ -191,9 +194,10 @@ T = TypeVar("T")
 def _union(*lists: Iterable[str]) -> tuple[str, ...]:
     """The strings in order of first appearance, equal names once, blanks dropped."""
     seen: dict[str, str] = {}
-    for text in (item.strip() for items in lists for item in items):
-        if text:
-            seen.setdefault(normalise(text), text)
+    for items in lists:
+        for item in items:
+            if text := item.strip():
+                seen.setdefault(normalise(text), text)
     return tuple(seen.values())
 
 
@@ -231,7 +235,10 @@ def merge_sessions(sessions: Iterable[ClassSession], max_sessions: int) -> tuple
     merged: dict[str, ClassSession] = {}
     for session in sessions:
         key = normalise(session.name)
-        first = merged.get(key, session)
-        concepts = _union(first.key_concepts, session.key_concepts)
-        merged[key] = first.model_copy(update={"name": first.name.strip(), "key_concepts": concepts})
+        first = merged.get(key)
+        concepts = _union(first.key_concepts, session.key_concepts) if first else _union(session.key_concepts)
+        kept, name = first or session, (first or session).name.strip()
+        if (name, concepts) != (kept.name, kept.key_concepts):
+            kept = kept.model_copy(update={"name": name, "key_concepts": concepts})
+        merged[key] = kept
     return tuple(s for s in merged.values() if s.name and s.key_concepts)[:max_sessions]

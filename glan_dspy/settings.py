@@ -248,7 +248,7 @@ class Settings(BaseModel):
     @classmethod
     def _prices(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for entry in value:
-            name, _, price = entry.rpartition("=")
+            price = entry.rpartition("=")[2]
             try:
                 known = float(price) >= 0
             except ValueError:

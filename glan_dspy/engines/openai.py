@@ -26,12 +26,11 @@ from glan_dspy.engines.base import CALL, NOT_SENT
 from glan_dspy.engines.endpoint import Endpoint, thinks_first
 from glan_dspy.engines.form import Form
 from glan_dspy.engines.forms import Fit, Forms
+from glan_dspy.engines.post import CONNECT_SECONDS, Post
 from glan_dspy.engines.refusals import says_bad_key
 
 AZURE_API_VERSION = "2024-10-21"
 """Used when AZURE_OPENAI_API_VERSION is not set: the first stable one with structured outputs."""
-
-CONNECT_SECONDS = 30.0
 
 
 class OpenAIEngine:
@@ -39,9 +38,7 @@ class OpenAIEngine:
 
     def __init__(self, endpoint: Endpoint, forms: Forms | None = None) -> None:
         self.endpoint, self.forms, self._place = endpoint, forms or Forms(), endpoint.place()
-        self._clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, openai.AsyncOpenAI] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._posts: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Post] = weakref.WeakKeyDictionary()
 
     def form(self, model: str) -> Fit:
         """How requests to the model are put here: known, or found by the first of them."""
@@ -53,31 +50,31 @@ class OpenAIEngine:
     async def _once(self, request: Request, form: Form) -> Response:
         body = form.fitted(to_wire(request, self.endpoint), self.endpoint.extra_body)
         try:
-            raw = await self._client().post("/chat/completions", body=body, cast_to=httpx2.Response)
+            raw = await self._post()(body)
         except openai.OpenAIError as error:
             raise failure(error, self.endpoint.key()) from error
         if call := CALL.get():
             call.headers = raw.headers
         return from_wire(decode(raw.content), request.model)
 
-    def _client(self) -> openai.AsyncOpenAI:
+    def _post(self) -> Post:
         loop = asyncio.get_running_loop()
-        client = self._clients.get(loop)
-        if client is None:
-            client = self._clients[loop] = open_client(self.endpoint)
-        return client
+        post = self._posts.get(loop)
+        if post is None:
+            post = self._posts[loop] = Post(self.endpoint, lambda http: open_client(self.endpoint, http))
+        return post
 
     async def aclose(self) -> None:
         """Closes this loop's connections."""
-        client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.close()
+        post = self._posts.pop(asyncio.get_running_loop(), None)
+        if post is not None:
+            await post.aclose()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> OpenAIEngine:
         return self
 
 
-def open_client(endpoint: Endpoint) -> openai.AsyncOpenAI:
+def open_client(endpoint: Endpoint, http: httpx2.AsyncClient | None = None) -> openai.AsyncOpenAI:
     """An `openai` client whose every socket goes to the endpoint, through no proxy setting but the environment's."""
     limits = httpx2.Limits(
         max_connections=endpoint.connections, max_keepalive_connections=endpoint.connections, keepalive_expiry=60
@@ -87,7 +84,7 @@ def open_client(endpoint: Endpoint) -> openai.AsyncOpenAI:
         "max_retries": 0,
         "timeout": timeout,
         "default_headers": dict(endpoint.extra_headers),
-        "http_client": openai.DefaultAioHttpClient(limits=limits, timeout=timeout),
+        "http_client": http or openai.DefaultAioHttpClient(limits=limits, timeout=timeout),
     }
     if endpoint.azure:
         return openai.AsyncAzureOpenAI(

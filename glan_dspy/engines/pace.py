@@ -170,7 +170,8 @@ class Pace:
             ready = max(ready, self._next_call)
         if self.hard.tpm:
             ready = max(ready, self._next_token)
-        return ready - self.clock()
+        seconds = ready - self.clock()
+        return seconds if seconds > 1e-6 else 0.0  # what a float loses is nothing to set a timer for
 
     def _go(self, tokens: float) -> None:
         now = self.clock()
@@ -203,9 +204,17 @@ class Pace:
             turn.set_result(None)
 
     def _wake_in(self, seconds: float) -> None:
-        if self._timer is not None:
+        """One timer is enough: what asks for a later wake-up than it finds will ask again then."""
+        loop = asyncio.get_running_loop()
+        if self._timer is not None and not self._timer.cancelled() and self._timer.when() >= loop.time():
+            if self._timer.when() <= loop.time() + seconds:
+                return
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._pump)
+        self._timer = loop.call_later(seconds, self._woken)
+
+    def _woken(self) -> None:
+        self._timer = None
+        self._pump()
 
 
 def refill(headers: Mapping[str, str], what: str) -> float | None:

@@ -21,7 +21,7 @@ from glan_dspy.engines.endpoint import Endpoint
 from glan_dspy.engines.form import Form, shows_shape, with_schema
 from glan_dspy.engines.forms import Fit, Forms
 
-OURS = ("openai", "azure")
+OURS = {"openai", "openai-chat", "azure", "azure-chat"}
 """Served by engines/openai.py, whatever DSPy could do for them."""
 
 _ALIASES = {"google": "gemini"}
@@ -67,7 +67,7 @@ def provider_of(model: str) -> Provider | None:
 
 
 def _known(found: Any) -> Provider | None:
-    if found.source != "prefix" or found.provider.startswith(OURS):
+    if found.source != "prefix" or found.provider in OURS:
         return None
     match found.credential_policy:
         case "oauth":  # the sign-in of another tool: a person's subscription, not an account to generate on

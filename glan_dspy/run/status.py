@@ -13,41 +13,57 @@ from glan_dspy.settings import Settings
 
 def status(run: Run) -> dict[str, Any]:
     """The run in numbers; `complete` when every planned item is accepted or rejected. Raises UserError for no run."""
-    about = run.about()
-    settings = Settings.model_construct(**{**Settings().model_dump(), **about["settings"]})
-    total = Progress()
-    shelves = [(discipline, run.shelf(discipline)) for discipline in run.disciplines()]
-    complete = bool(shelves)
-    for _, shelf in shelves:
-        complete &= total.add(shelf, settings, imported=about.get("kind") == "answer")
-    total.add_calls(run.root_shelf())
+    found = survey(run)
     return {
-        "disciplines": len(shelves),
-        "subjects": total.subjects,
-        "syllabi": total.syllabi,
-        "questions": total.questions,
-        "instructions": total.instructions,
-        "rejected": dict(total.rejected),
-        "calls": total.calls,
-        "prompt_tokens": total.prompt_tokens,
-        "cached_tokens": total.cached_tokens,
-        "completion_tokens": total.completion_tokens,
-        "cost_usd": round(total.cost, 6) if total.cost_known else None,
-        "complete": complete,
+        "disciplines": found.disciplines,
+        "subjects": found.subjects,
+        "syllabi": found.syllabi,
+        "questions": found.questions,
+        "instructions": found.instructions,
+        "rejected": dict(found.rejected),
+        "calls": found.calls,
+        "prompt_tokens": found.prompt_tokens,
+        "cached_tokens": found.cached_tokens,
+        "completion_tokens": found.completion_tokens,
+        "cost_usd": round(found.cost, 6) if found.cost_known else None,
+        "complete": found.complete,
     }
 
 
-class Progress:
+def survey(run: Run) -> Survey:
+    """The run's files read once."""
+    about = run.about()
+    settings = Settings.model_construct(**{**Settings().model_dump(), **about["settings"]})
+    found = Survey()
+    for discipline in run.disciplines():
+        found.add(run.shelf(discipline), settings, imported=about.get("kind") == "answer")
+    found.complete &= found.disciplines > 0
+    found.add_calls(run.root_shelf())
+    return found
+
+
+class Survey:
     """Sums over the disciplines of a run."""
 
     def __init__(self) -> None:
-        self.subjects = self.syllabi = self.questions = self.instructions = 0
+        self.disciplines = self.subjects = self.syllabi = self.questions = self.instructions = 0
         self.calls = self.prompt_tokens = self.cached_tokens = self.completion_tokens = 0
         self.rejected: Counter[str] = Counter()
         self.cost, self.cost_known = 0.0, True
+        self.planned = 0
+        """Pairs, of the disciplines whose syllabi are known; more where others are still to come."""
+        self.first_call, self.last_call = float("inf"), 0.0
+        """Seconds since the epoch."""
+        self.complete = True
 
-    def add(self, shelf: Shelf, settings: Settings, imported: bool) -> bool:
-        """Counts one discipline in; whether nothing is left to do in it."""
+    @property
+    def minutes(self) -> float:
+        """From the first call to the last, pauses between commands included."""
+        return max(0.0, self.last_call - self.first_call) / 60
+
+    def add(self, shelf: Shelf, settings: Settings, imported: bool) -> None:
+        """Counts one discipline in."""
+        self.disciplines += 1
         self.add_calls(shelf)
         accepted = shelf.ids("instructions")
         rejects = {item.id: item for item in shelf.rejected() if item.id not in accepted}
@@ -57,14 +73,15 @@ class Progress:
         self.instructions += len(accepted)
         settled = accepted | rejects.keys()
         if imported:
-            return questions <= settled
+            self.planned += len(questions)
+            self.complete &= questions <= settled
+            return
         subjects, syllabi = shelf.subjects(), shelf.syllabi()
         self.subjects += len(subjects)
         self.syllabi += len(syllabi)
         if not subjects:
-            return any(item.stage == "subjects" for item in rejects.values())
-        if any(syllabus_id(s.id) not in syllabi and syllabus_id(s.id) not in rejects for s in subjects):
-            return False
+            self.complete &= any(item.stage == "subjects" for item in rejects.values())
+            return
         planned = sum(
             min(
                 settings.samples_per_syllabus,
@@ -72,17 +89,21 @@ class Progress:
             )
             for syllabus in syllabi.values()
         )
+        self.planned += planned
         done = questions | settled if settings.generate_question_only else settled
-        return len(done) - sum(item.stage in ("subjects", "syllabus") for item in rejects.values()) >= planned
+        above = sum(item.stage in ("subjects", "syllabus") for item in rejects.values())
+        designed = all(syllabus_id(s.id) in syllabi or syllabus_id(s.id) in rejects for s in subjects)
+        self.complete &= designed and len(done) - above >= planned
 
     def add_calls(self, shelf: Shelf) -> None:
         for line in shelf.read("calls"):
+            self.cost += line.get("reserved_usd") or line.get("cost_usd") or 0.0
             if "error" in line:
                 continue
             self.calls += 1
             self.prompt_tokens += line.get("prompt_tokens") or 0
             self.cached_tokens += line.get("cached_tokens") or 0
             self.completion_tokens += line.get("completion_tokens") or 0
-            cost = line.get("cost_usd")
-            self.cost += cost or 0.0
-            self.cost_known &= cost is not None
+            self.cost_known &= line.get("cost_usd") is not None
+            self.first_call = min(self.first_call, line.get("time", self.first_call))
+            self.last_call = max(self.last_call, line.get("time", 0.0))

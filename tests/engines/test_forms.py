@@ -321,3 +321,60 @@ def test_a_gateways_400_for_a_wrong_key_is_a_wrong_key(text: str) -> None:
 )
 def test_an_endpoints_name_in_run_json_holds_no_key(endpoint: Endpoint, place: str) -> None:
     assert endpoint.place() == place
+
+
+# --- waiting --------------------------------------------------------------------------------------
+
+
+def test_nobody_waits_long_for_a_first_request_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("glan_dspy.engines.forms.PATIENCE", 0.02)
+    answer = lm15.Response(
+        id=None,
+        model="m",
+        message=Message.assistant([lm15.TextPart("{}")]),
+        finish_reason="stop",
+        usage=lm15.Usage(),
+    )
+
+    async def main() -> None:
+        fit, hung = Forms().of("somewhere", "m"), asyncio.Event()
+
+        async def hangs(form: Form) -> lm15.Response:
+            await hung.wait()
+            return answer
+
+        async def answers(form: Form) -> lm15.Response:
+            return answer
+
+        first = asyncio.create_task(fit.ask(request(), hangs))
+        await asyncio.sleep(0)
+        done = await asyncio.gather(*(fit.ask(request(), answers) for _ in range(5)))
+        assert len(done) == 5 and not first.done() and fit.proven
+        hung.set()
+        await first
+
+    asyncio.run(main())
+
+
+def test_a_first_request_that_is_given_up_lets_the_next_one_look() -> None:
+    done = talk(lambda body: (503, "busy"), request())
+    assert isinstance(done.results[0], lm15.ServerError)
+
+    async def main() -> None:
+        fit = Forms().of("somewhere", "m")
+
+        async def never(form: Form) -> lm15.Response:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        async def refuses(form: Form) -> lm15.Response:
+            raise lm15.ServerError("busy", status=503)
+
+        first = asyncio.create_task(fit.ask(request(), never))
+        second = asyncio.create_task(fit.ask(request(), refuses))
+        await asyncio.sleep(0.01)
+        first.cancel()
+        with pytest.raises(lm15.ServerError):
+            await second
+
+    asyncio.run(main())

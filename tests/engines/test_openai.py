@@ -15,9 +15,9 @@ from aiohttp import web
 from dspy import lm15
 from dspy.lm15 import Config, Message, Request
 
-from glan_dspy.engines.endpoint import Endpoint
+from glan_dspy.engines.endpoint import Endpoint, thinks_first
 from glan_dspy.engines.journal import reasoning_of, refusal_of, text_of
-from glan_dspy.engines.openai import OpenAIEngine, retry_after, thinks_first, to_wire
+from glan_dspy.engines.openai import OpenAIEngine, retry_after, to_wire
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -32,7 +32,7 @@ class Clock(asyncio.SelectorEventLoop):
 def simulate(main: Callable[[], Awaitable[None]]) -> None:
     loop = Clock()
     try:
-        loop.run_until_complete(main())  # type: ignore[arg-type]
+        loop.run_until_complete(main())
     finally:
         loop.close()
 

@@ -112,6 +112,7 @@ def test_text_and_structured_stages_over_anthropics_own_api(monkeypatch: pytest.
     assert subjects[0].name == "Wave Optics" and answer == "An answer: \\theta"
     structured, text = server.bodies
     assert structured["output_config"]["format"]["type"] == "json_schema" and "output_config" not in text
+    assert not {"seed", "extensions"} & (structured.keys() | text.keys())
     assert structured["model"] == "claude-sonnet-4-5" and server.keys == ["ant-key", "ant-key"]
     assert (structured["max_tokens"], text["max_tokens"]) == (8192, 2048)
     assert [line["completion_tokens"] for line in lines] == [7, 7] and lines[0]["cached_tokens"] == 3
@@ -184,6 +185,7 @@ def test_reasoning_and_extra_fields_are_passed_on(monkeypatch: pytest.MonkeyPatc
         ("groq/openai/gpt-oss-20b", "groq"),
         ("openai/gpt-4o", None),
         ("azure/deployment", None),
+        ("azure-anthropic/claude", "azure-anthropic"),
         ("Qwen/Qwen3-8B", None),
         ("meta-llama/Llama-3.1-8B", None),
         ("gpt-4o", None),
