@@ -7,7 +7,9 @@ calls as the replies come. What has been sent belongs to the journal: a process 
 with Ctrl-C, leaves its batches at work, and the next one finds their replies.
 
     batch.py            this engine: one desk for each model
-    batch_desk.py       gathers, sends, follows and gives out the batches of one model
+    batch_desk.py       gathers, sends and follows the batches of one model
+    batch_room.py       how much the endpoint's queue takes
+    batch_counter.py    who waits for which reply, and who gets it
     batch_endpoint.py   upload, create, find, look, download
     batch_files.py      what a request becomes in a file, and what a line of the output means
     batch_journal.py    what is known of each batch, on disk

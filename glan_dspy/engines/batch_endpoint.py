@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -110,6 +111,8 @@ class BatchEndpoint:
                             file.write(chunk)
                             lines += chunk.count(b"\n")
                     file.write(b"\n")  # the first of two files may lack its last newline
+                file.flush()
+                os.fsync(file.fileno())  # the journal will say that it is here
             return lines
 
         # A connection may end early without an error; a paid line must not be taken for a missing one.

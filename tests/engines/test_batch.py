@@ -155,7 +155,7 @@ def test_azure_has_its_own_addresses_and_looks_at_a_file_first(tmp_path: Path, m
         monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", url.removesuffix("/v1"))
         monkeypatch.setenv("AZURE_OPENAI_API_KEY", "key")
         azure = Endpoint(key_variable="AZURE_OPENAI_API_KEY", azure=True)
-        journal = BatchJournal([].append, [], tmp_path)
+        journal = BatchJournal(lambda line: None, [], tmp_path)
         check(all_of(BatchEngine(azure, journal, pace=replace(QUICK, doubt=0.02)), 3), range(3))
     (batch,) = server.batches.values()
     line = orjson.loads(server.files[batch["input_file_id"]].splitlines()[0])

@@ -139,6 +139,14 @@ def test_a_refused_batch_ends_the_run_with_what_the_endpoint_said(glan: Glan, tm
         check_whole(tmp_path, server, 6)
 
 
+def test_a_taxonomy_comes_through_a_batch_too(glan: Glan, tmp_path: Path) -> None:
+    with running() as (base_url, server):
+        ask = ["generate", "-o", "run", "--batch", "--base-url", base_url, "--model-name", "sim"]
+        glan.run(tmp_path, *ask, "--generate-disciplines", check=3)
+        assert (tmp_path / "run" / "disciplines.txt").exists() and len(server.batches) == 1
+        assert journal(tmp_path)[-1]["event"] == "done"
+
+
 def test_the_simulated_model_has_no_batches(glan: Glan, tmp_path: Path) -> None:
     said = glan.run(tmp_path, "generate", "--batch", "--model-name", "rehearsal", "--discipline", "A", check=1)
     assert "--batch" in said and len(said.splitlines()) == 1 and not (tmp_path / "runs").exists()
