@@ -40,6 +40,8 @@ class Plan(NamedTuple):
     response_format: Json | None
     labels: dict[str, str]
     outputs: tuple[str, ...]
+    plain: bool
+    """No output is one of DSPy's own types, which it reads from elsewhere in the reply."""
 
 
 class CompactAdapter(dspy.Adapter):
@@ -103,6 +105,12 @@ class CompactAdapter(dspy.Adapter):
         only = next(iter(values.values())) if len(values) == 1 else None
         return only if isinstance(only, str) else _json(values)
 
+    def _call_postprocess(self, processed: Any, original: Any, outputs: list[Any], lm: Any, lm_kwargs: Json) -> Any:
+        # DSPy's own looks at every field for tool calls, citations and defaults; `parse` gives all fields anyway.
+        if processed is original and self.plan(original).plain and all(o and isinstance(o, str) for o in outputs):
+            return [self.parse(original, output) for output in outputs]
+        return super()._call_postprocess(processed, original, outputs, lm, lm_kwargs)
+
     def parse(self, signature: Any, completion: str) -> Json:
         """The output fields of a reply. Raises AdapterParseError with the reply's whole text."""
         plan = self.plan(signature)
@@ -133,13 +141,14 @@ def make_plan(signature: Any) -> Plan:
         **{name: (field.annotation, _plain(field)) for name, field in outputs.items()},
     )  # type: ignore[call-overload]
     instruction = " ".join(str(signature.instructions).split()) if _is_wrapped(signature) else signature.instructions
+    plain = not any(_is_dspys(field.annotation) for field in outputs.values())
     labels = {name: name.replace("_", " ").capitalize() for name in signature.input_fields}
     if text_field:
-        return Plan(text_field, model, instruction, None, labels, tuple(outputs))
+        return Plan(text_field, model, instruction, None, labels, tuple(outputs), plain)
     schema = model.model_json_schema()
     system = f"{instruction}\n\nReply with one JSON object only:\n{shape(schema)}"
     wire = {"type": "json_schema", "json_schema": {"name": model.__name__, "strict": True, "schema": strict(schema)}}
-    return Plan(None, model, system, wire, labels, tuple(outputs))
+    return Plan(None, model, system, wire, labels, tuple(outputs), plain)
 
 
 def _is_wrapped(signature: Any) -> bool:
@@ -149,6 +158,10 @@ def _is_wrapped(signature: Any) -> bool:
 
 def _only(fields: dict[str, FieldInfo]) -> FieldInfo:
     return next(iter(fields.values()))
+
+
+def _is_dspys(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, dspy.Type)
 
 
 def _plain(field: FieldInfo) -> Any:

@@ -64,16 +64,31 @@ def plain_request(model: str, messages: list[dict[str, Any]], given: dict[str, A
     if form is not None:
         if set(form) != {"type", "json_schema"} or form["type"] != "json_schema":
             return None
-        form = {"type": "json_schema", **form["json_schema"]}
     config = Config(
         max_tokens=given.get("max_tokens"),
         temperature=given.get("temperature"),
         top_p=given.get("top_p"),
         seed=given.get("seed"),
-        response_format=form,
     )
+    if form is not None:
+        # Given to the constructor, the schema would be walked through at every call to see that it is JSON.
+        object.__setattr__(config, "response_format", _canonical(form))
     said = tuple(Message(message["role"], (TextPart(message["content"]),)) for message in rest)
     return Request(model=model, messages=said, system=first["content"], config=config)
+
+
+_FORMS: dict[int, tuple[Any, Any]] = {}
+
+
+def _canonical(form: dict[str, Any]) -> Any:
+    """The form as lm15 has it, checked by lm15 once for each object: an adapter gives the same one to every call."""
+    known = _FORMS.get(id(form))
+    if known is None:
+        if len(_FORMS) >= 256:
+            _FORMS.clear()
+        checked = Config(response_format={"type": "json_schema", **form["json_schema"]}).response_format
+        known = _FORMS[id(form)] = (form, checked)
+    return known[1]
 
 
 def _encodable(text: str) -> bool:

@@ -3,10 +3,11 @@
 Concurrency alone cannot hold ten calls a second against a server that answers in 50 ms, and a rate alone
 drowns a server that needs a minute a call. So there are both:
 
-    window   starts small and doubles each round trip until the first refusal; then it grows by half and is
-             cut by a tenth at a refusal; never above `concurrency`
+    window   starts small and doubles each round trip until the first refusal, and grows by half from then on;
+             never above `concurrency`
     rate     none until the first 429; then what the endpoint really took from one refusal to the next, a
-             little less, growing again: slowly first, faster the longer no 429 comes
+             little less, growing again: slowly first, faster the longer no 429 comes. A few refusals among
+             many calls are no measure of anything: they only slow it a little
 
 A burst of 429s is one refusal: everybody is held back until Retry-After has passed, and only then is it
 reckoned what was taken. Between two refusals an allowance that refills is used up exactly, so that this is
@@ -28,13 +29,19 @@ CUT = 0.9
 FIRST_GROWTH, LAST_GROWTH, GROWTH_DOUBLES = 0.001, 0.05, 10.0
 """Of the rate: share a second after a refusal, its bound, and the seconds without refusal in which it doubles."""
 
+FIRST_GROWTH_A_CALL, GROWTH_A_CALL = 0.01, 0.0002
+"""The least that the rate grows with each call served: before a second refusal has confirmed it, and after."""
+
 FAST_GROWTH = 0.005
 
 TRUSTED_CALLS = 20
 """With fewer between two refusals, what was taken is too little to measure a rate by."""
 
-SHORTEST_HOLD = 0.5
-"""Seconds without a call after a refusal that names no Retry-After: the rest of its burst comes in."""
+SHORTEST_HOLD, UNTOLD_HOLD = 0.05, 0.5
+"""Seconds without a call after a refusal, and after one that names no Retry-After: the rest of its burst comes in."""
+
+MILD = 0.015
+"""Up to that share of refusals is a brush with the limit, or an endpoint's whim: the rate only gives way a little."""
 
 SLOWEST = 1 / 60
 """Calls a second: whatever was measured, one a minute is tried."""
@@ -68,9 +75,9 @@ class Pace:
         self._timer: asyncio.TimerHandle | None = None
         self._next_call = self._next_token = self._held_until = 0.0
         self._since = self._refused_at = self._grown_at = self.clock()
-        self._sent = self._refused = 0
-        self._reckoning = self._held_by_rate = False
-        self._quiet = self._growth = 0.0
+        self._sent = self._refused = self._by_window = self._by_rate = 0
+        self._reckoning = self._held_by_rate = self._confirmed = False
+        self._quiet = self._growth = self._held = 0.0
         self._tokens_a_call = 1000.0
 
     # --- entering and leaving -----------------------------------------------------------------------
@@ -111,27 +118,33 @@ class Pace:
             return  # the tail of a burst that was reckoned already
         now = self.clock()
         self._refused += 1
-        hold = SHORTEST_HOLD if retry_after is None else min(retry_after, LONGEST_WISH)
+        hold = UNTOLD_HOLD if retry_after is None else min(max(retry_after, SHORTEST_HOLD), LONGEST_WISH)
         self._held_until = max(self._held_until, now + hold)
         if not self._reckoning:
             self._reckoning, self._refused_at = True, now
             self.refusals += 1
-            self.window = max(1.0, self.window * CUT)
+            if self.rate is None:  # from then on it is the rate that gives way: it bounds what is in flight as well
+                self.window = max(1.0, self.window * CUT)
 
     def _reckon(self) -> None:
         """After the hold: what was taken between the last two refusals is the rate from now on."""
-        taken, seconds = self._sent - self._refused, self._refused_at - self._since
-        measured = taken / max(seconds, 1.0) * 0.99
+        taken, seconds = self._sent - self._refused, self._refused_at - self._since - self._held
+        measured = max(SLOWEST, taken / max(seconds, 1.0) * 0.99)
+        mild = taken >= TRUSTED_CALLS and self._refused <= max(1, MILD * self._sent)
         if self.rate is None:
-            self.rate = measured
-        elif self._growth > FAST_GROWTH:
-            self.rate = max(measured, self.rate * CUT)  # it grew so much in between that the mean says little
+            self.rate = None if mild else measured
+        elif mild:
+            self.rate *= 0.99
+        elif taken < TRUSTED_CALLS:
+            self.rate, self._confirmed = max(SLOWEST, self.rate * CUT), True
+        elif self._growth > FAST_GROWTH or self._by_window > self._by_rate:
+            self.rate = max(measured, self.rate * CUT)  # the mean is not of the rate at which it refused
         else:
-            self.rate = measured if taken >= TRUSTED_CALLS else self.rate * CUT
-        self.rate = max(SLOWEST, self.rate)
+            self.rate, self._confirmed = measured, True
         self._quiet = self._growth = 0.0
+        self._held = max(0.0, self._held_until - self._refused_at)
         self._since, self._grown_at = self._refused_at, self.clock()
-        self._sent = self._refused = 0
+        self._sent = self._refused = self._by_window = self._by_rate = 0
         self._reckoning = False
 
     # --- the rate -----------------------------------------------------------------------------------
@@ -148,7 +161,8 @@ class Pace:
         if self.rate is not None and self._held_by_rate:
             self._quiet += seconds
             self._growth = min(LAST_GROWTH, FIRST_GROWTH * 2.0 ** (self._quiet / GROWTH_DOUBLES))
-            self.rate *= 1 + self._growth * min(seconds, 10.0)
+            a_call = GROWTH_A_CALL if self._confirmed else FIRST_GROWTH_A_CALL
+            self.rate *= 1 + max(self._growth * min(seconds, 10.0), a_call)
         self._held_by_rate = False
 
     def _heed(self, headers: Mapping[str, str]) -> None:
@@ -195,7 +209,10 @@ class Pace:
                 continue
             wait = self._wait()
             if wait > 0:
-                if wait != float("inf"):
+                if wait == float("inf"):
+                    self._by_window += 1
+                else:
+                    self._by_rate += 1
                     self._held_by_rate = self._next_call > self._held_until
                     self._wake_in(wait)
                 return

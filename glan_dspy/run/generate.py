@@ -25,6 +25,7 @@ from glan_dspy.program import GLAN, open_program
 from glan_dspy.records import Discipline, Question, normalise
 from glan_dspy.run.batches import batch_journal
 from glan_dspy.run.begin import begin
+from glan_dspy.run.collector import rare_collections
 from glan_dspy.run.crew import first_line
 from glan_dspy.run.lines import Line
 from glan_dspy.run.money import known_tariffs, open_budget
@@ -45,7 +46,8 @@ Display = Callable[[Walk], AbstractContextManager[Any]]
 def bulk(settings: Settings | None = None) -> Iterator[None]:
     """DSPy as a long run wants it: the adapter that the settings name, and nothing piling up in memory."""
     adapter = adapter_named((settings or Settings()).adapter)
-    with dspy.context(adapter=adapter, disable_history=True, trace=None, warn_on_type_mismatch=False):
+    quiet = dspy.context(adapter=adapter, disable_history=True, trace=None, warn_on_type_mismatch=False)
+    with quiet, rare_collections():
         yield
 
 

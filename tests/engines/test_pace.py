@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import random
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -229,3 +230,20 @@ def test_nobody_waits_for_ever(steps: list[tuple[str, float]]) -> None:
         assert pace.in_flight == 0
 
     simulate(main)
+
+
+@pytest.mark.parametrize("latency", [0.05, 1.0])
+def test_a_few_refusals_without_a_limit_behind_them_do_not_strangle_a_run(latency: float) -> None:
+    rng = random.Random(0)
+
+    class Whimsical(Bucket):
+        async def ask(self, pace: Pace) -> None:
+            if rng.random() < 0.003:
+                pace.refused(await pace.enter(), 0.01)
+                pace.leave()
+            else:
+                await super().ask(pace)
+
+    server = Whimsical(rate=1e9, burst=1e9, latency=latency)
+    driven(server, 100, Hard(concurrency=40), workers=40)
+    assert between(server.served, 40, 100) >= 0.7 * 60 * 40 / latency
