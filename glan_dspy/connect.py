@@ -65,8 +65,10 @@ def connect(
     Batches need the journal: without one, requests go out one by one, also where the settings say `batch`.
     """
     forms = forms or Forms()
+    # Without a journal there are no batches, and no half price.
+    priced = settings if batch_journal else settings.model_copy(update={"batch": False})
     # A batch is paced by its own engine: all its calls wait there together.
-    hard = None if settings.batch else Hard(settings.concurrency, settings.rpm, settings.tpm)
+    hard = None if priced.batch else Hard(settings.concurrency, settings.rpm, settings.tpm)
     made: dict[tuple[str, bool], tuple[dspy.LM, AsyncEngine]] = {}
 
     def lm(model: str, for_answer: bool) -> dspy.LM:
@@ -74,7 +76,7 @@ def connect(
         if (model, elsewhere) not in made:
             engine = engine_for(model, settings, elsewhere, forms, batch_journal)
             name = bare_name(model, settings, elsewhere)
-            care = Care(settings.max_attempts, pause, hard, tariff_of(model, settings, elsewhere), budget)
+            care = Care(settings.max_attempts, pause, hard, tariff_of(model, priced, elsewhere), budget)
             made[model, elsewhere] = (language_model(name, engine, care), engine)
         return made[model, elsewhere][0]
 

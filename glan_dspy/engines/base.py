@@ -53,8 +53,6 @@ class Call:
     recalled: bool = False
     """Whether the reply is a kept one, and cost nothing this time."""
     response: Response | None = None
-    discount: float = 1.0
-    """What a token of this call costs, as a share of its price; an engine that is cheaper says so here."""
     headers: Mapping[str, str] | None = None
     """Of the last reply, where they tell of the endpoint's limits."""
 

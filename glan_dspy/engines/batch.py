@@ -38,10 +38,6 @@ from glan_dspy.engines.openai import open_client, to_wire
 
 __all__ = ["BatchEngine", "BatchJournal", "Pace"]
 
-DISCOUNT = 0.5
-"""What a token costs in a batch, as a share of its price online."""
-
-
 class BatchEngine:
     """`complete(request)`: one line of one batch. It waits until that batch has ended; there is no time-out."""
 
@@ -52,8 +48,6 @@ class BatchEngine:
         self._offices: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Office] = weakref.WeakKeyDictionary()
 
     async def complete(self, request: Request) -> Response:
-        if call := CALL.get():
-            call.discount = DISCOUNT
         fit = self.forms.of(self.endpoint.place(), request.model, self.endpoint.structured)
         return await fit.ask(request, lambda form: self._once(request, form), together=True)
 

@@ -123,16 +123,6 @@ def test_a_batch_has_one_model(tmp_path: Path) -> None:
     assert sizes(server) == [3, 3]
 
 
-def test_the_call_is_told_that_it_is_cheaper(tmp_path: Path) -> None:
-    async def one(e: BatchEngine) -> float:
-        CALL.set(call := Call(stage="s", item="1"))
-        await e.complete(request(1))
-        return call.discount
-
-    with running() as (url, _):
-        assert run(engine(url, tmp_path, []), one) == 0.5
-
-
 def test_equal_questions_of_nobody_are_two_questions(tmp_path: Path) -> None:
     async def twice(e: BatchEngine) -> None:
         CALL.set(None)
