@@ -26,7 +26,6 @@ import openai
 from dspy.lm15 import Request, Response
 
 from glan_dspy.engines import batch_desk
-from glan_dspy.engines.base import CALL
 from glan_dspy.engines.batch_desk import Desk, Pace
 from glan_dspy.engines.batch_endpoint import BatchEndpoint
 from glan_dspy.engines.batch_files import response_of
@@ -37,6 +36,7 @@ from glan_dspy.engines.forms import Forms
 from glan_dspy.engines.openai import open_client, to_wire
 
 __all__ = ["BatchEngine", "BatchJournal", "Pace"]
+
 
 class BatchEngine:
     """`complete(request)`: one line of one batch. It waits until that batch has ended; there is no time-out."""

@@ -119,9 +119,7 @@ class Post:
             ssl=httpx2.create_ssl_context() if draft.url.startswith("https:") else True,
         )
         # No limit on the whole: a model may think longer than that, as long as its server says something.
-        timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=CONNECT_SECONDS, sock_read=self.endpoint.timeout
-        )
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=self.endpoint.timeout)
         self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
         return self._session
 
