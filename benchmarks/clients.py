@@ -34,7 +34,9 @@ Ask = Callable[[int], Awaitable[object]]
 QUESTIONS = 100
 """Questions a syllabus in a text run: of its calls, 1 in 200 is a syllabus and 1 in 2,000 a subject list."""
 SUBJECTS = 15
-"""Subjects a discipline."""
+"""Subjects in a list, and in a discipline of a text run."""
+LISTS = 10
+"""Subject lists a discipline in a structured run, as in the paper: of its calls, 1 in 16 is such a list."""
 
 
 @dataclass(frozen=True)
@@ -170,13 +172,16 @@ def whole_run(case: Case, calls: int) -> int:
     text = case.kind == "text"
     if not text:
         Walk._questions = lambda *_: None  # type: ignore[method-assign]
-    a_discipline = SUBJECTS * QUESTIONS * 2 if text else SUBJECTS + 1
+    lists = 1 if text else LISTS
+    subjects = SUBJECTS * lists
+    a_discipline = subjects * QUESTIONS * 2 if text else subjects + lists
     disciplines = [Discipline(name=f"Optics {number}") for number in range(-(-calls // a_discipline))]
     settings = Settings(
         model_name="x",
         base_url=case.url("run"),
         language="English",
-        max_number_of_subjects=SUBJECTS,
+        num_subject_queries=lists,
+        max_number_of_subjects=subjects,
         max_number_of_session_name=10,
         num_iterations=10,
         num_questions_per_iteration=QUESTIONS // 10,
@@ -186,7 +191,7 @@ def whole_run(case: Case, calls: int) -> int:
     )
     with tempfile.TemporaryDirectory(prefix="glan-speed-") as folder:
         outcome = generate(Run(Path(folder) / "run"), settings, disciplines, lambda walk: watching(walk, case.marks))
-    tally, planned = outcome.tally, len(disciplines) * SUBJECTS
+    tally, planned = outcome.tally, len(disciplines) * subjects
     made = tally.instructions if text else tally.syllabi
     if outcome.bugs or outcome.reason or made != planned * (QUESTIONS if text else 1):
         raise RuntimeError(f"the run made {made} of {planned} x {QUESTIONS}: {outcome}")

@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib.util
+import itertools
 import json
 import math
 import random
@@ -28,6 +29,8 @@ from collections.abc import Callable
 from typing import cast
 
 SIGMA = 0.5
+PLACE = "#######"
+"""Stands for the number of the reply."""
 
 PROSE = (
     "Consider a thin film of refractive index $n = \\frac{4}{3}$ on a glass plate, lit at the angle \\theta. "
@@ -44,7 +47,7 @@ def syllabus() -> dict[str, object]:
     sessions = [
         {
             "name": f"Session {number}: interference of the order {number}",
-            "description": f"How waves of the order {number} add up, from Huygens' construction to the measured pattern.",
+            "description": f"How waves of order {number} add up, from Huygens' construction to the measured pattern.",
             "key_concepts": [f"concept {number}.{index} of coherence" for index in range(1, 6)],
         }
         for number in range(1, 11)
@@ -53,8 +56,8 @@ def syllabus() -> dict[str, object]:
 
 
 def subjects() -> dict[str, object]:
-    """An object that ListSubjects validates, ~3 KB as JSON: fifteen subjects."""
-    names = [f"Wave Optics, Part {number}" for number in range(1, 16)]
+    """An object that ListSubjects validates, ~3 KB as JSON: fifteen subjects, named anew in each reply."""
+    names = [f"Wave Optics {PLACE}, Part {number}" for number in range(1, 16)]
     topics = [f"subtopic {index} with its laboratory" for index in range(1, 5)]
     return {"subjects": [{"name": name, "level": 300, "subtopics": topics} for name in names]}
 
@@ -105,12 +108,17 @@ SUBJECTS = http_reply(json.dumps(subjects()))
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 
+_NUMBERS = itertools.count()
+
+
 def reply_to(path: bytes, body: bytes) -> bytes:
     if path != b"run":
         return REPLIES[path]
     if b'"response_format"' not in body:
         return REPLIES[b"text"]
-    return SUBJECTS if b"ListSubjects" in body else REPLIES[b"json"]
+    if b"ListSubjects" not in body:
+        return REPLIES[b"json"]
+    return SUBJECTS.replace(PLACE.encode(), b"%07d" % next(_NUMBERS))
 
 
 class Answers:

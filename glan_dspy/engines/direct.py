@@ -61,9 +61,8 @@ def plain_request(model: str, messages: list[dict[str, Any]], given: dict[str, A
     if not all(isinstance(text, str) and text and (text.isascii() or _encodable(text)) for text in texts):
         return None
     form = given.get("response_format")
-    if form is not None:
-        if set(form) != {"type", "json_schema"} or form["type"] != "json_schema":
-            return None
+    if form is not None and (set(form) != {"type", "json_schema"} or form["type"] != "json_schema"):
+        return None
     config = Config(
         max_tokens=given.get("max_tokens"),
         temperature=given.get("temperature"),

@@ -3,8 +3,8 @@
 Concurrency alone cannot hold ten calls a second against a server that answers in 50 ms, and a rate alone
 drowns a server that needs a minute a call. So there are both:
 
-    window   starts small and doubles each round trip until the first refusal, and grows by half from then on;
-             never above `concurrency`
+    window   starts small and doubles each round trip, is cut by a tenth at the first refusal, and is never
+             above `concurrency`
     rate     none until the first 429; then what the endpoint really took from one refusal to the next, a
              little less, growing again: slowly first, faster the longer no 429 comes. A few refusals among
              many calls are no measure of anything: they only slow it a little
@@ -24,12 +24,12 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-FIRST_WINDOW = 64
+FIRST_WINDOW = 32
 CUT = 0.9
 FIRST_GROWTH, LAST_GROWTH, GROWTH_DOUBLES = 0.001, 0.05, 10.0
 """Of the rate: share a second after a refusal, its bound, and the seconds without refusal in which it doubles."""
 
-FIRST_GROWTH_A_CALL, GROWTH_A_CALL = 0.01, 0.0002
+FIRST_GROWTH_A_CALL, GROWTH_A_CALL = 0.003, 0.0002
 """The least that the rate grows with each call served: before a second refusal has confirmed it, and after."""
 
 FAST_GROWTH = 0.005
@@ -40,8 +40,8 @@ TRUSTED_CALLS = 20
 SHORTEST_HOLD, UNTOLD_HOLD = 0.05, 0.5
 """Seconds without a call after a refusal, and after one that names no Retry-After: the rest of its burst comes in."""
 
-MILD = 0.015
-"""Up to that share of refusals is a brush with the limit, or an endpoint's whim: the rate only gives way a little."""
+MILD = 0.01
+"""Up to that share of refusals is a brush with the limit, or an endpoint's whim: nothing to slow down for."""
 
 SLOWEST = 1 / 60
 """Calls a second: whatever was measured, one a minute is tried."""
@@ -77,7 +77,7 @@ class Pace:
         self._since = self._refused_at = self._grown_at = self.clock()
         self._sent = self._refused = self._by_window = self._by_rate = 0
         self._reckoning = self._held_by_rate = self._confirmed = False
-        self._quiet = self._growth = self._held = 0.0
+        self._quiet = self._growth = 0.0
         self._tokens_a_call = 1000.0
 
     # --- entering and leaving -----------------------------------------------------------------------
@@ -106,8 +106,7 @@ class Pace:
         """A call was answered."""
         if tokens:
             self._tokens_a_call += 0.02 * (tokens - self._tokens_a_call)
-        growth = 0.5 if self.refusals else 1.0
-        self.window = min(self.hard.concurrency, self.window + growth)
+        self.window = min(self.hard.concurrency, self.window + 1)
         self._grow()
         if headers:
             self._heed(headers)
@@ -128,21 +127,20 @@ class Pace:
 
     def _reckon(self) -> None:
         """After the hold: what was taken between the last two refusals is the rate from now on."""
-        taken, seconds = self._sent - self._refused, self._refused_at - self._since - self._held
-        measured = max(SLOWEST, taken / max(seconds, 1.0) * 0.99)
-        mild = taken >= TRUSTED_CALLS and self._refused <= max(1, MILD * self._sent)
-        if self.rate is None:
-            self.rate = None if mild else measured
-        elif mild:
-            self.rate *= 0.99
-        elif taken < TRUSTED_CALLS:
-            self.rate, self._confirmed = max(SLOWEST, self.rate * CUT), True
-        elif self._growth > FAST_GROWTH or self._by_window > self._by_rate:
-            self.rate = max(measured, self.rate * CUT)  # the mean is not of the rate at which it refused
+        taken, seconds = self._sent - self._refused, self._refused_at - self._since
+        # The first refusal ends a burst that the endpoint allows once: it is counted over a second at least.
+        measured = max(SLOWEST, taken / max(seconds, 1.0 if self.rate is None else 0.01) * 0.99)
+        enough = taken >= TRUSTED_CALLS
+        if self._refused <= MILD * self._sent:
+            pass
+        elif self.rate is None:
+            self.rate = measured
         else:
-            self.rate, self._confirmed = measured, True
-        self._quiet = self._growth = 0.0
-        self._held = max(0.0, self._held_until - self._refused_at)
+            # The mean says little where it grew much in between, or where the window was what held it back.
+            unfit = not enough or self._growth > FAST_GROWTH or self._by_window > self._by_rate
+            self.rate = max(measured if enough else SLOWEST, self.rate * CUT) if unfit else measured
+            self._quiet, self._confirmed = 0.0, True
+        self._growth = 0.0
         self._since, self._grown_at = self._refused_at, self.clock()
         self._sent = self._refused = self._by_window = self._by_rate = 0
         self._reckoning = False

@@ -100,7 +100,7 @@ def test_without_refusals_all_that_the_user_allows_is_in_flight() -> None:
 def test_the_window_starts_small_and_doubles() -> None:
     server = Bucket(rate=1e9, burst=1e9, latency=1.0)
     driven(server, 5, Hard(concurrency=1000), workers=2000)
-    assert [between(server.served, second, second + 0.5) for second in (1, 2, 3)] == [64, 128, 256]
+    assert [between(server.served, second, second + 0.5) for second in (1, 2, 3)] == [32, 64, 128]
 
 
 def test_a_rate_that_grows_again_is_found_again() -> None:
@@ -151,11 +151,11 @@ def test_a_hard_token_rate_is_kept() -> None:
 def test_a_burst_of_refusals_counts_once() -> None:
     async def main() -> None:
         pace = Pace(Hard(concurrency=100))
-        sent = [await pace.enter() for _ in range(50)]
+        sent = [await pace.enter() for _ in range(30)]
         await asyncio.sleep(10)
         for at in sent:
             pace.refused(at, None)
-        assert pace.refusals == 1 and pace.window == pytest.approx(64 * 0.9)
+        assert pace.refusals == 1 and pace.window == pytest.approx(32 * 0.9)
 
     simulate(main)
 
@@ -232,7 +232,7 @@ def test_nobody_waits_for_ever(steps: list[tuple[str, float]]) -> None:
     simulate(main)
 
 
-@pytest.mark.parametrize("latency", [0.05, 1.0])
+@pytest.mark.parametrize("latency", [0.3, 5.0])
 def test_a_few_refusals_without_a_limit_behind_them_do_not_strangle_a_run(latency: float) -> None:
     rng = random.Random(0)
 
