@@ -1,6 +1,7 @@
 """The four ways of `benchmarks.speed`, each a driver of one process against benchmarks.fast_server.
 
-    aiohttp   a ready body through orjson.dumps, aiohttp's post, orjson.loads of the reply's body: the floor
+    aiohttp   a ready body through orjson.dumps, aiohttp's post, orjson.loads of the reply (where the answer is JSON,
+              of that as well, without validation): the floor
     openai    AsyncOpenAI(http_client=DefaultAioHttpClient()).chat.completions.create, typed
     dspy      dspy.Predict with its default LM and adapter, `acall`; its cache off, or it would send one request
     glan      this project's whole run, `glan_dspy.run.generate.generate` into a new run directory on disk
@@ -120,7 +121,8 @@ async def with_aiohttp(case: Case, calls: int) -> None:
 
         async def ask(number: int) -> object:
             async with session.post(url, data=orjson.dumps(asked[number % len(asked)]), headers=headers) as reply:
-                return orjson.loads(await reply.read())["choices"][0]["message"]["content"]
+                content = orjson.loads(await reply.read())["choices"][0]["message"]["content"]
+                return orjson.loads(content) if case.kind == "json" else content
 
         await in_turn(ask, calls, case.in_flight)
 

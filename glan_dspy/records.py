@@ -191,14 +191,20 @@ def slug(name: str) -> str:
 T = TypeVar("T")
 
 
-def _union(*lists: Iterable[str]) -> tuple[str, ...]:
+def _union(*lists: Iterable[str], key: Callable[[str], str] = normalise) -> tuple[str, ...]:
     """The strings in order of first appearance, equal names once, blanks dropped."""
     seen: dict[str, str] = {}
     for items in lists:
         for item in items:
             if text := item.strip():
-                seen.setdefault(normalise(text), text)
+                seen.setdefault(key(text), text)
     return tuple(seen.values())
+
+
+def _normalised(names: list[str]) -> list[str]:
+    """`normalise` of each, as one text: a syllabus names fifty concepts."""
+    together = [name.strip() for name in normalise("\0".join(names)).split("\0")] if names else []
+    return together if len(together) == len(names) else [normalise(name) for name in names]
 
 
 def merge_subjects(
@@ -232,13 +238,16 @@ def merge_subjects(
 
 def merge_sessions(sessions: Iterable[ClassSession], max_sessions: int) -> tuple[ClassSession, ...]:
     """A syllabus's sessions with equal names merged (concepts of both) and empty ones left out."""
+    sessions = list(sessions)
+    texts = [text.strip() for session in sessions for text in (session.name, *session.key_concepts)]
+    key = dict(zip(texts, _normalised(texts), strict=True)).__getitem__
     merged: dict[str, ClassSession] = {}
     for session in sessions:
-        key = normalise(session.name)
-        first = merged.get(key)
-        concepts = _union(first.key_concepts, session.key_concepts) if first else _union(session.key_concepts)
-        kept, name = first or session, (first or session).name.strip()
-        if (name, concepts) != (kept.name, kept.key_concepts):
-            kept = kept.model_copy(update={"name": name, "key_concepts": concepts})
-        merged[key] = kept
+        identity = key(session.name.strip())
+        first = merged.get(identity, session)
+        name, again = first.name.strip(), session.key_concepts if first is not session else ()
+        concepts = _union(first.key_concepts, again, key=key)
+        if (name, concepts) != (first.name, first.key_concepts):
+            first = first.model_copy(update={"name": name, "key_concepts": concepts})
+        merged[identity] = first
     return tuple(s for s in merged.values() if s.name and s.key_concepts)[:max_sessions]

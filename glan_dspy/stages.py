@@ -21,6 +21,7 @@ from glan_dspy.engines.base import CALL, Call
 from glan_dspy.engines.journal import refusal_of, text_of
 from glan_dspy.errors import BadReply
 from glan_dspy.gates.abstention import abstains
+from glan_dspy.predicting import is_watched, predict
 from glan_dspy.records import MAX_LEVEL, MIN_LEVEL, ClassSession, Sample, Subject, Syllabus, digest
 from glan_dspy.signatures import (
     AnswerQuestion,
@@ -70,6 +71,10 @@ class Stage(dspy.Module):
     def forward(self, **inputs: Any) -> dspy.Prediction:
         return run_sync(self._as_coroutine(**inputs))
 
+    async def acall(self, **inputs: Any) -> dspy.Prediction:
+        # DSPy's own copies all settings at each call, to note whose history it belongs in.
+        return await (super().acall(**inputs) if is_watched(self) else self.aforward(**inputs))
+
     async def _as_coroutine(self, **inputs: Any) -> dspy.Prediction:
         return await self.aforward(**inputs)
 
@@ -79,7 +84,7 @@ class Stage(dspy.Module):
         call = replace(outer, stage=f"{self.name}.{predictor}", response=None, recalled=False, id="")
         CALL.set(call)
         try:
-            prediction = await getattr(self, predictor).acall(**inputs, config=self.options.config(call))
+            prediction = await predict(getattr(self, predictor), self.options.config(call), inputs)
         except AdapterParseError as error:
             raw = str(error.lm_response or "")
             check_ending(call, raw)

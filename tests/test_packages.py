@@ -188,7 +188,7 @@ def test_adapters_know_nothing_of_ours() -> None:
 
 
 def test_stages_stand_on_signatures_engines_and_gates() -> None:
-    below = ("signatures", "engines", "gates", "records", "errors", "sampling", "adapters")
+    below = ("signatures", "engines", "gates", "records", "errors", "sampling", "adapters", "predicting")
     assert outside(["stages.py"], *(f"glan_dspy.{name}" for name in below)) == {}
 
 

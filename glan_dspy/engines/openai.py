@@ -185,7 +185,7 @@ def from_wire(reply: dict[str, Any], model: str) -> Response:
     return Response(
         id=str(reply.get("id") or "") or None,
         model=str(reply.get("model") or model),
-        message=Message.assistant(parts),
+        message=Message("assistant", tuple(parts)),
         usage=usage_of(reply.get("usage")),
         finish_reason=_FINISH.get(choices[0].get("finish_reason"), "error"),
     )

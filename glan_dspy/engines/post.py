@@ -73,7 +73,7 @@ class Post:
         self._session: aiohttp.ClientSession | None = None
 
     async def __call__(self, body: Mapping[str, Any]) -> Reply:
-        draft = self._drafts.get(body["model"]) or await self._draft(body)
+        draft = self._drafts.get(body["model"]) or await self._draft(body["model"])
         session = self._session or self._open(draft)
         try:
             async with session.post(draft.url, data=_dump(body), headers=draft.headers, proxy=draft.proxy) as reply:
@@ -84,11 +84,11 @@ class Post:
             raise openai.APIConnectionError(request=draft.request) from error
         if reply.status >= 300:
             headers = {name: value for name, value in reply.headers.items() if name.lower() not in _ENCODED}
-            await self._show(body, reply.status, headers, content)
+            await self._show(body["model"], reply.status, headers, content)
         return Reply(reply.headers, content)
 
-    async def _draft(self, body: Mapping[str, Any]) -> _Draft:
-        request = await self._show(body, 200, {"content-type": "application/json"}, b"{}")
+    async def _draft(self, model: str) -> _Draft:
+        request = await self._show(model, 200, {"content-type": "application/json"}, b"{}")
         headers = {
             name: value
             for name, value in request.headers.items()
@@ -96,17 +96,15 @@ class Post:
             if name not in _OWN_HEADERS and not name.startswith("x-stainless-")
         }
         url = str(request.url)
-        draft = self._drafts[body["model"]] = _Draft(request, url, headers, proxy_for(url))
+        draft = self._drafts[model] = _Draft(request, url, headers, proxy_for(url))
         return draft
 
-    async def _show(
-        self, body: Mapping[str, Any], status: int, headers: Mapping[str, str], content: bytes
-    ) -> httpx2.Request:
+    async def _show(self, model: str, status: int, headers: Mapping[str, str], content: bytes) -> httpx2.Request:
         """The request that openai would send, had it got this answer; raises what openai raises for that."""
         show = _Show(status, headers, content)
         token = _SHOW.set(show)
         try:
-            await self._client.post("/chat/completions", body=dict(body), cast_to=httpx2.Response)
+            await self._client.post("/chat/completions", body={"model": model}, cast_to=httpx2.Response)
         finally:
             _SHOW.reset(token)
         assert show.request is not None

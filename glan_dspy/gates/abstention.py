@@ -28,7 +28,10 @@ def abstains(answer: str) -> bool:
     >>> abstains("Do not know your enemy? Then know yourself."), abstains("NOT")
     (False, False)
     """
-    match = _OPENING.match(_bare(answer[:1000]))
+    opening = unicodedata.normalize("NFKC", answer[:1000])
+    if "know" not in opening.lower():
+        return False  # as nearly always, and quicker to see
+    match = _OPENING.match(_bare(opening))
     if match is None:
         return False
     if match["phrase"] == "DO NOT KNOW":
@@ -38,5 +41,5 @@ def abstains(answer: str) -> bool:
 
 def _bare(text: str) -> str:
     """The text on one line without mark-up: LaTeX commands, emphasis, and dashes or underscores for spaces."""
-    text = re.sub(r"\\[a-zA-Z]+|[{}$*_]|(?<=\w)-(?=\w)", " ", unicodedata.normalize("NFKC", text))
+    text = re.sub(r"\\[a-zA-Z]+|[{}$*_]|(?<=\w)-(?=\w)", " ", text)
     return " ".join(text.split())

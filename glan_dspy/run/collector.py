@@ -6,7 +6,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-YOUNG = 20_000
+YOUNG = 50_000
 """New objects that start a collection; Python's own 700 make one every few calls to a model."""
 
 
