@@ -201,6 +201,7 @@ def tariff_of(model: str, settings: Settings, for_answer: bool) -> Tariff:
         headroom=endpoint.headroom(model),
         least=max((limit for limit in limits if isinstance(limit, int)), default=0),
         cached_apart=model.startswith("anthropic/"),
+        reasoning_apart=model.startswith(("gemini/", "google/", "vertex/", "xai/")),
         share=BATCH_SHARE if settings.batch else 1.0,
     )
 

@@ -119,7 +119,8 @@ async def asked(
             return await make(), call
         except BadReply as bad:
             useless(call)
-            if not bad.again or ask + 1 == limit:
+            # A reply from the file that would not change was already the end of an earlier command: this one asks anew.
+            if ask + 1 == limit or not (bad.again or call.recalled):
                 raise
     raise ValueError(f"limit is {limit}; something is asked at least once")
 

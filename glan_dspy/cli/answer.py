@@ -39,6 +39,15 @@ _FLAGS = (
     "extra_body",
     "extra_header",
     "logfile_name",
+    "rpm",
+    "tpm",
+    "max_cost",
+    "price_in",
+    "price_cached",
+    "price_out",
+    "batch",
+    "adapter",
+    "structured",
 )
 
 

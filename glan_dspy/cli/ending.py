@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from shlex import quote
 
 from glan_dspy.cli.main import BUG, DONE
 from glan_dspy.errors import Stopped, UserError
@@ -14,7 +15,7 @@ from glan_dspy.settings import Settings
 
 def finish(run: Run, settings: Settings, outcome: Outcome, command: str = "generate") -> int:
     """Prints the result and gives back the exit code. Raises Stopped or UserError where the run is not done."""
-    tally, go_on = outcome.tally, f"glan {command} -o {run.path}" + go_on_flags(settings)
+    tally, go_on = outcome.tally, f"glan {command} -o {quote(str(run.path))}" + go_on_flags(settings)
     made = tally.questions if settings.generate_question_only else tally.instructions
     print(
         f"{run.path}: {made:,} {'questions' if settings.generate_question_only else 'instructions'}"

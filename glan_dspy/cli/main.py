@@ -15,6 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 from glan_dspy.errors import Stopped, UserError
 
 DONE, MEND, USAGE, STOPPED, BUG = 0, 1, 2, 3, 70
+CTRL_C = 130
 
 COMMANDS = {
     "generate": "Make a dataset, or go on with one.",
@@ -76,6 +77,9 @@ def run(argv: Sequence[str]) -> int:
     """Runs one command line and gives back its exit code; a traceback is shown for our own mistakes only."""
     try:
         code = typer.main.get_command(app).main(as_written_elsewhere(argv), prog_name="glan", standalone_mode=False)
+        # typer's word for Ctrl-C is 130; a run's own handling of it, which finishes what is in flight, comes before.
+        if code == CTRL_C:
+            return _say("stopped; the same command goes on", STOPPED)
         return code if isinstance(code, int) else DONE
     except click.exceptions.UsageError as error:
         error.show()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,7 +28,7 @@ def status(
     if json:
         print(orjson.dumps(status(Run(run))).decode())
         return 0
-    found = survey(Run(run))
+    found, kind = survey(Run(run)), Run(run).about().get("kind", "generate")
     rejected = ", ".join(f"{reason} {count:,}" for reason, count in found.rejected.most_common())
     rows = [
         *((name, f"{getattr(found, name):,}") for name in ("disciplines", "subjects", "syllabi", "questions")),
@@ -37,7 +38,7 @@ def status(
         ("prompt tokens", f"{found.prompt_tokens:,}{cached_share(found)}"),
         ("reply tokens", f"{found.completion_tokens:,}"),
         ("cost", cost(found)),
-        ("complete", "yes" if found.complete else f"no; glan generate -o {run} goes on"),
+        ("complete", "yes" if found.complete else f"no; glan {kind} -o {quote(str(run))} goes on"),
     ]
     for name, value in rows:
         print(f"{name:>14}  {value}")

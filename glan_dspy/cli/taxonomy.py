@@ -31,6 +31,16 @@ _FLAGS = (
     "extra_body",
     "extra_header",
     "logfile_name",
+    "rpm",
+    "tpm",
+    "concurrency",
+    "max_cost",
+    "price_in",
+    "price_cached",
+    "price_out",
+    "batch",
+    "adapter",
+    "structured",
 )
 
 

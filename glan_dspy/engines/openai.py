@@ -99,6 +99,7 @@ def open_client(endpoint: Endpoint, http: httpx2.AsyncClient | None = None) -> o
 
 # --- request ------------------------------------------------------------------------------------
 
+
 def to_wire(request: Request, endpoint: Endpoint) -> dict[str, Any]:
     """The body of a Chat Completions request."""
     config = request.config
@@ -173,7 +174,8 @@ def from_wire(reply: dict[str, Any], model: str) -> Response:
     """The Response of a Chat Completions reply. Raises ServerError when it holds no choice, or an error."""
     choices = reply.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        raise lm15.ServerError(f"the endpoint's reply has no choices: {str(reply.get('error') or reply)[:200]}")
+        # Not a ServerError: what came with status 200 may be billed, and stays reserved in a budget.
+        raise lm15.TransportError(f"the endpoint's reply has no choices: {str(reply.get('error') or reply)[:200]}")
     message = choices[0].get("message")
     message = message if isinstance(message, dict) else {}
     parts: list[Any] = []

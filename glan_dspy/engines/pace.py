@@ -192,8 +192,8 @@ class Pace:
         self.in_flight += 1
         self._sent += 1
         if rate := self.allowed():
-            # What was missed by a late wake-up is caught up, but no more than two calls of it.
-            self._next_call = max(self._next_call, now - 2 / rate) + 1 / rate
+            # What was missed by a late wake-up is caught up, but no more than two calls of it, and 0.2 s.
+            self._next_call = max(self._next_call, now - min(2 / rate, 0.2)) + 1 / rate
         if self.hard.tpm:
             spent = (tokens + self._tokens_a_call) * 60 / self.hard.tpm
             self._next_token = max(self._next_token, now) + spent

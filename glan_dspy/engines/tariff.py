@@ -31,6 +31,8 @@ class Tariff:
 
     cached_apart: bool = False
     """Whether the endpoint counts cached prompt tokens beside the others (Anthropic) and not among them."""
+    reasoning_apart: bool = False
+    """Whether the endpoint counts a model's thoughts beside its reply's tokens (Gemini, xAI) and not among them."""
     share: float = 1.0
     """Of these prices that is paid: half in a batch."""
 
@@ -45,7 +47,8 @@ class Tariff:
         cached = usage.cache_read_tokens or 0
         fresh = usage.input_tokens if self.cached_apart else max(0, usage.input_tokens - cached)
         rate = self.input if self.cached is None else self.cached
-        dollars: float = (fresh * self.input + cached * rate + usage.output_tokens * self.output) / PER * self.share
+        reply = usage.output_tokens + ((usage.reasoning_tokens or 0) if self.reasoning_apart else 0)
+        dollars: float = (fresh * self.input + cached * rate + reply * self.output) / PER * self.share
         return dollars
 
     def worst(self, request: Request) -> float | None:

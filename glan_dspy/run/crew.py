@@ -53,10 +53,10 @@ SAME_FAILURES, SAME_REPLIES = 5, 10
 """That many calls of one stage failing alike, or useless alike, and none succeeding, end the run."""
 
 REMEDIES = {
-    "truncated": "raise the token limit (--answer-max-tokens, …), or --reasoning-headroom for a model that thinks",
-    "empty": "a model that thinks first may need --reasoning-headroom",
-    "unparseable": "try --structured, --draft-first or another --model-name-for-curriculum; `glan doctor` looks closer",
-    "abstained": "try another --model-name-for-answer",
+    "truncated": "begin with another --out and a higher token limit (--answer-max-tokens, …), or --reasoning-headroom",
+    "empty": "a model that thinks first may need --reasoning-headroom (and another --out)",
+    "unparseable": "try --structured; or another --out with --draft-first or another --model-name-for-curriculum",
+    "abstained": "try another --out with another --model-name-for-answer",
 }
 
 
@@ -175,8 +175,12 @@ class Crew:
             self._end(first_line(error))
         except OSError as error:
             self._end(f"cannot write to {branch.shelf.path}: {error.strerror or error}")
-        except LMUnexpectedError:
-            self._bug(branch)
+        except LMUnexpectedError as error:
+            # A line of calls.jsonl is written below DSPy, which takes any error there for its own.
+            if isinstance(error.__cause__, OSError):
+                self._end(f"cannot write to {branch.shelf.path}: {error.__cause__.strerror or error.__cause__}")
+            else:
+                self._bug(branch)
         except LMError as error:
             self._item_failed(branch, error)
         except Exception:

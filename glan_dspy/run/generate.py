@@ -7,19 +7,20 @@ import contextvars
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import dspy
 import orjson
-from dspy.utils.exceptions import LMError
+from dspy.utils.exceptions import LMBillingError, LMError
 
 from glan_dspy.adapters_dspy import adapter_named
 from glan_dspy.connect import connect
 from glan_dspy.engines.base import Call
+from glan_dspy.engines.budget import REACHED
 from glan_dspy.engines.forms import Forms
-from glan_dspy.errors import BadReply, UserError
+from glan_dspy.errors import BadReply, Stopped, UserError
 from glan_dspy.outline import write_outline
 from glan_dspy.program import GLAN, open_program
 from glan_dspy.records import Discipline, Question, normalise
@@ -62,7 +63,10 @@ def answer(
     run: Run, settings: Settings, questions: Sequence[Question], display: Display = lambda walk: nullcontext()
 ) -> Outcome:
     """Answers questions that came from a file; those that the run already holds are not added again."""
-    disciplines = {normalise(question.discipline): Discipline(name=question.discipline) for question in questions}
+    grouped: dict[str, dict[str, Question]] = {}
+    for question in questions:
+        grouped.setdefault(normalise(question.discipline), {})[question.id] = question
+    disciplines = {name: Discipline(name=next(iter(some.values())).discipline) for name, some in grouped.items()}
     if run.exists:
         disciplines = {normalise(old.name): old for old in run.disciplines()} | disciplines
 
@@ -70,8 +74,7 @@ def answer(
         for name, discipline in disciplines.items():
             shelf = run.shelf(discipline)
             known = shelf.ids("questions")
-            new = {q.id: q for q in questions if normalise(q.discipline) == name and q.id not in known}
-            shelf.append("questions", *new.values())
+            shelf.append("questions", *(q for id, q in grouped.get(name, {}).items() if id not in known))
             shelf.close()
 
     return _walk(run, settings, tuple(disciplines.values()), display, before=take_in, answers_only=True)
@@ -141,6 +144,7 @@ def log_to(path: Path) -> Iterator[None]:
     """Sends the project's log to a file while the context lasts."""
     logger = logging.getLogger("glan")
     handler = logging.FileHandler(path, encoding="utf-8")
+    handler.handleError = lambda record: None  # type: ignore[method-assign]  # a full disk is told once, by the run
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     level = logger.level
     logger.addHandler(handler)
@@ -154,7 +158,8 @@ def log_to(path: Path) -> Iterator[None]:
         dspy_log.disabled = quiet
         logger.setLevel(level)
         logger.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):
+            handler.close()
 
 
 # --- taxonomy -----------------------------------------------------------------------------------
@@ -169,8 +174,8 @@ def make_taxonomy(run: Run, settings: Settings) -> Path:
     connect(settings)
     known_tariffs(settings)
     with run.lock():
-        if not run.exists:
-            begin(run, "generate", settings, (), glan.digest)
+        refuse_another_taxonomy(run, settings)
+        begin(run, "generate", settings, run.disciplines() if run.exists else (), glan.digest)
         with log_to(run.path / settings.logfile_name), bulk(settings):
             fields = merge_fields(run_to_its_end(_ask_taxonomy(run, settings, glan)), settings.max_number_of_fields)
         tree = {
@@ -182,6 +187,19 @@ def make_taxonomy(run: Run, settings: Settings) -> Path:
         path = run.path / "disciplines.txt"
         write_whole(path, write_outline(entries_of(fields)).encode())
         return path
+
+
+def refuse_another_taxonomy(run: Run, settings: Settings) -> None:
+    """Raises UserError where the run holds a taxonomy's replies that were asked for with other settings."""
+    if not run.exists or not any(True for _ in run.root_shelf().read("replies")):
+        return
+    before = run.about()["settings"]
+    for name in ("max_number_of_fields", "curriculum_language", "model_name", "model_name_for_curriculum", "seed"):
+        if before.get(name) != getattr(settings, name):
+            raise UserError(
+                f"{run.path} has a taxonomy made with {name} {before.get(name)!r}, not {getattr(settings, name)!r}; "
+                "use another --out"
+            )
 
 
 async def _ask_taxonomy(run: Run, settings: Settings, glan: GLAN) -> list[FieldOutline]:
@@ -211,22 +229,40 @@ async def _ask_taxonomy(run: Run, settings: Settings, glan: GLAN) -> list[FieldO
                 settings.max_asks,
                 lambda ask: call(number, ask),
             )
-        except BadReply as bad:
-            raise UserError(
-                f"the model {settings.curriculum_model!r} gave no usable taxonomy in {settings.max_asks} asks "
-                f"({bad}); try another --model-name-for-curriculum"
-            ) from bad
-        except LMError as error:
-            raise UserError(f"no taxonomy: {first_line(error)}; the same command tries again") from error
+        except LMBillingError as error:
+            if error.provider_code != REACHED:
+                raise
+            raise Stopped(f"the budget is reached: {first_line(error)}; the same command goes on with more") from error
         return list(reply.fields)
 
     try:
-        found = await asyncio.gather(*(query(number) for number in range(settings.num_taxonomy_queries)))
+        # All are waited for, also when one fails: the others' replies are paid for and kept for the next command.
+        queries = (query(number) for number in range(settings.num_taxonomy_queries))
+        found = await asyncio.gather(*queries, return_exceptions=True)
     finally:
         shelf.close()
         await models.aclose()
         batches.close()
-    return [field for fields in found for field in fields]
+    return usable_fields(found, settings)
+
+
+def usable_fields(found: Sequence[list[FieldOutline] | BaseException], settings: Settings) -> list[FieldOutline]:
+    """Of all queries, in their order; a query without a usable reply leaves its place empty. Raises where all did."""
+    bad: BadReply | None = None
+    for outcome in found:
+        if isinstance(outcome, BadReply):
+            bad = outcome
+        elif isinstance(outcome, LMError):
+            raise UserError(f"no taxonomy: {first_line(outcome)}; the same command tries again") from outcome
+        elif isinstance(outcome, BaseException):
+            raise outcome
+    fields = [field for outcome in found if isinstance(outcome, list) for field in outcome]
+    if not fields:
+        raise UserError(
+            f"the model {settings.curriculum_model!r} gave no usable taxonomy ({bad}); try another --out with another "
+            "--model-name-for-curriculum"
+        ) from bad
+    return fields
 
 
 def merge_fields(fields: Iterable[FieldOutline], most: int) -> list[FieldOutline]:

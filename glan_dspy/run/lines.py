@@ -102,8 +102,20 @@ def read(path: Path) -> Iterator[Line]:
 def ids(path: Path) -> Iterator[str]:
     """The ids of a file's lines, which stand first in each: found without parsing the rest."""
     for raw in _whole(path):
-        if raw.startswith(b'{"id":"'):
-            yield raw[7 : raw.index(b'"', 7)].decode()
+        end = raw.find(b'"', 7)
+        if raw.startswith(b'{"id":"') and b"\\" not in raw[7 : end + 1]:
+            yield raw[7:end].decode()
+        elif (id := _parsed_id(raw)) is not None:
+            yield id
+
+
+def _parsed_id(raw: bytes) -> str | None:
+    """Of a line that was written otherwise than here, or whose id has characters that JSON escapes."""
+    try:
+        line = orjson.loads(raw)
+    except ValueError:
+        return None
+    return line["id"] if isinstance(line, dict) and isinstance(line.get("id"), str) else None
 
 
 def broken(path: Path) -> int:

@@ -33,7 +33,11 @@ def read_questions(path: Path, language: str) -> list[Question]:
                         "mend or delete the line"
                     ) from None
                 question = _question(row, language, path, number)
-                found.setdefault(question.id, question)
+                first = found.setdefault(question.id, question)
+                if (first.question, first.subject) != (question.question, question.subject):
+                    # Two questions of one id: each gets the id of its own text, and none is lost.
+                    own = imported_question_id(question.discipline, question.subject, question.question)
+                    found.setdefault(own, question.model_copy(update={"id": own}))
     except FileNotFoundError:
         raise UserError(f"there is no questions file {path}") from None
     except OSError as error:
@@ -55,7 +59,7 @@ def _question(row: dict[str, Any], language: str, path: Path, number: int) -> Qu
         return Question.model_validate(
             {
                 **ours,
-                "id": ours.get("id") or imported_question_id(discipline, subject, text),
+                "id": str(ours.get("id") or imported_question_id(discipline, subject, text)),
                 "discipline": discipline,
                 "subject": subject,
                 "level": row.get("level") or "",

@@ -80,7 +80,7 @@ class Survey:
         self.subjects += len(subjects)
         self.syllabi += len(syllabi)
         if not subjects:
-            self.complete &= any(item.stage == "subjects" for item in rejects.values())
+            self.complete = False  # not done, or without a usable list of subjects: a rerun asks for one
             return
         planned = sum(
             min(

@@ -103,7 +103,7 @@ def test_half_a_character_is_refused_as_dspy_refuses_it() -> None:
     assert short == own and short[0] is ValueError and not asked
 
 
-class Watcher(BaseCallback):  # type: ignore[misc]
+class Watcher(BaseCallback):
     def __init__(self) -> None:
         self.seen: list[str] = []
 

@@ -18,8 +18,10 @@ from glan_dspy.engines.rehearsal import RehearsalEngine
 from glan_dspy.errors import UserError
 from glan_dspy.program import GLAN
 from glan_dspy.records import Discipline, Question
+from glan_dspy.run import lines
 from glan_dspy.run.begin import begin
-from glan_dspy.run.generate import answer, bulk, generate
+from glan_dspy.run.generate import answer, bulk, generate, make_taxonomy
+from glan_dspy.run.lines import Appender
 from glan_dspy.run.status import status
 from glan_dspy.run.store import Run
 from glan_dspy.run.tally import Outcome
@@ -306,3 +308,44 @@ def test_the_questions_of_a_syllabus_wait_for_its_first_one(tmp_path: Path) -> N
     questions = [event for event in order if "question" in event]
     assert questions[:2] == ["asked question.write", "got question.write"]
     assert questions[2:7] == ["asked question.write"] * 5
+
+
+def test_a_full_disk_ends_the_run_at_once_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = 0
+    append = Appender.append
+
+    def full(self: Appender, *lines: dict[str, Any]) -> None:
+        nonlocal written
+        written += 1
+        if written > 60:
+            raise OSError(28, "No space left on device")
+        append(self, *lines)
+
+    monkeypatch.setattr(Appender, "append", full)
+    fake = Fake(lambda call: None)
+    outcome = walk_with(fake, tmp_path / "run", settings(), OPTICS, DANCE, Discipline(name="Law"))
+    assert "No space left on device" in outcome.reason and not outcome.bugs
+    assert len(fake.calls) < 60
+
+
+def test_a_subject_list_that_was_cut_is_asked_for_anew_by_a_rerun(tmp_path: Path) -> None:
+    cut = Fake(lambda call: ('{"subjects": [', "length") if call.stage == "subjects.list" else None)
+    assert walk_with(cut, tmp_path / "run", settings(), OPTICS).failed == ["Optics"]
+    assert not status(Run(tmp_path / "run"))["complete"]
+    assert walk_with(Fake(lambda call: None), tmp_path / "run", settings(), OPTICS).tally.instructions == 20
+    assert status(Run(tmp_path / "run"))["complete"]
+
+
+def test_one_useless_taxonomy_query_leaves_its_place_empty(tmp_path: Path) -> None:
+    chosen = settings(model_name="rehearsal?truncate=0.5", num_taxonomy_queries=12, max_number_of_fields=30, max_asks=1)
+    make_taxonomy(Run(tmp_path / "run"), chosen)
+    replies = list(lines.read(tmp_path / "run" / "replies.jsonl"))
+    assert len(replies) == 12 and {line["finish_reason"] for line in replies} == {"stop", "length"}
+    with pytest.raises(UserError, match="another --out"):
+        make_taxonomy(Run(tmp_path / "run"), chosen.model_copy(update={"max_number_of_fields": 2}))
+
+
+def test_ids_are_found_however_a_line_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"id":"a"}\n{"id": "b"}\n{"id":"c\\\\1"}\n{"id":"d\\"e"}\n{"no": 1}\nnonsense\n{"id":"torn')
+    assert list(lines.ids(path)) == ["a", "b", "c\\1", 'd"e']
