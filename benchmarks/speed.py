@@ -96,6 +96,10 @@ def middle(figures: list[Json], name: str) -> float:
     return median(float(found[name]) for found in figures)
 
 
+def condition(case: Case) -> tuple[str, float, int]:
+    return case.kind, case.latency, case.in_flight
+
+
 def table(figures: Figures) -> str:
     lines = [
         "| replies | latency | in flight | client | CPU ms a call | (least-most) | x aiohttp | calls/s | RSS MB |",
@@ -103,7 +107,7 @@ def table(figures: Figures) -> str:
     ]
     for case, found in figures.items():
         cpu = middle(found, "cpu_ms")
-        floor = figures.get(replace(case, client="aiohttp"))
+        floor = next((f for c, f in figures.items() if c.client == "aiohttp" and condition(c) == condition(case)), None)
         ratio = f"{cpu / middle(floor, 'cpu_ms'):.1f}" if floor else ""
         spread = f"{min(f['cpu_ms'] for f in found):.2f}-{max(f['cpu_ms'] for f in found):.2f}"
         lines.append(
@@ -115,8 +119,8 @@ def table(figures: Figures) -> str:
 
 def targets(figures: Figures) -> Iterator[tuple[str, float, str, bool]]:
     """(what, the ratio found, the target, whether it was met), for what was measured of both."""
-    for what, (kind, latency, in_flight), name, relation, bound in TARGETS:
-        of = {c.client: f for c, f in figures.items() if (c.kind, c.latency, c.in_flight) == (kind, latency, in_flight)}
+    for what, asked, name, relation, bound in TARGETS:
+        of = {case.client: found for case, found in figures.items() if condition(case) == asked}
         if {"glan", "aiohttp"} <= of.keys():
             ratio = middle(of["glan"], name) / middle(of["aiohttp"], name)
             yield what, ratio, f"{relation} {bound}", ratio <= bound if relation == "<=" else ratio >= bound

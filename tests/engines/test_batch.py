@@ -218,7 +218,7 @@ def test_failed_and_missing_lines_are_errors_that_heal(tmp_path: Path) -> None:
         (answered("a", 401, {"error": {"message": "key"}}), lm15.AuthError),
         (answered("a", 400, {"error": {"message": "no", "code": "content_filter"}}), lm15.InvalidRequestError),
         (answered("a", 400, {"error": {"message": "x", "code": "context_length_exceeded"}}), lm15.ContextLengthError),
-        (answered("a", 200, {"choices": []}), lm15.ServerError),
+        (answered("a", 200, {"choices": []}), lm15.TransportError),
         ({"custom_id": "a", "response": {"status_code": 200, "body": "<html>"}, "error": None}, lm15.ServerError),
         ({"custom_id": "a", "response": None, "error": {"code": "request_timeout"}}, lm15.TimeoutError),
         ({"custom_id": "a", "response": None, "error": None}, lm15.ServerError),
