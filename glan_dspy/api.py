@@ -8,6 +8,7 @@
 
 All of them block until they are done and work where an event loop is running (a notebook). They keep
 nothing on disk; `glan_instruction_generation` is the one that does, and that goes on where it was killed.
+So `max_cost` caps each call of them by itself, and the run as a whole there.
 Endpoint failures that outlast the retries are raised as DSPy's `LMError`s.
 """
 
@@ -22,6 +23,7 @@ from typing import Any, TypeVar
 from glan_dspy.connect import connect
 from glan_dspy.engines.background import run_sync
 from glan_dspy.engines.base import Call
+from glan_dspy.engines.budget import Budget
 from glan_dspy.errors import BadReply
 from glan_dspy.making import make_instruction, make_question, make_syllabus
 from glan_dspy.outline import named_disciplines, read_disciplines
@@ -38,6 +40,7 @@ from glan_dspy.records import (
     syllabus_id,
 )
 from glan_dspy.run.generate import bulk, generate, merge_fields
+from glan_dspy.run.money import known_tariffs
 from glan_dspy.run.store import Run
 from glan_dspy.run.tally import Outcome
 from glan_dspy.sampling import sample_syllabus
@@ -176,8 +179,11 @@ def glan_instruction_generation(settings: Settings | None = None, out: str | Pat
 
 
 def _with_program(settings: Settings, work: Callable[[GLAN], Awaitable[T]]) -> T:
+    known_tariffs(settings)
+
     async def main() -> T:
-        models = connect(settings)
+        # Nothing is on disk that would know of earlier calls: a cap is one for this call of the function.
+        models = connect(settings, budget=Budget(settings.max_cost) if settings.max_cost else None)
         try:
             return await work(open_program(settings).connect(models))
         finally:

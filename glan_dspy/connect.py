@@ -7,7 +7,9 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from glan_dspy.addresses import bare_name, endpoint_for, require_key, require_provider_key
 from glan_dspy.errors import UserError
+from glan_dspy.pricing import tariff_of
 from glan_dspy.settings import Settings
 
 # DSPy would otherwise fetch a price list from the network at its first call.
@@ -19,19 +21,17 @@ from glan_dspy.engines.background import SyncFace
 from glan_dspy.engines.base import AsyncEngine
 from glan_dspy.engines.budget import Budget
 from glan_dspy.engines.direct import DirectLM
-from glan_dspy.engines.endpoint import Endpoint
 from glan_dspy.engines.forms import Forms
 from glan_dspy.engines.journal import Journal
-from glan_dspy.engines.limit import Limit
+from glan_dspy.engines.limit import Limit, OnStop, never
 from glan_dspy.engines.meter import Meter
 from glan_dspy.engines.pace import Hard
 from glan_dspy.engines.rehearsal import RehearsalEngine, is_rehearsal
 from glan_dspy.engines.retry import Pause, Retry
-from glan_dspy.engines.tariff import FREE, Tariff, for_model, listed
+from glan_dspy.engines.tariff import FREE, Tariff
 
 if TYPE_CHECKING:
     from glan_dspy.engines.batch_journal import BatchJournal
-    from glan_dspy.engines.provider import Provider
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ def connect(
     forms: Forms | None = None,
     batch_journal: BatchJournal | None = None,
     budget: Budget | None = None,
+    on_stop: OnStop = never,
 ) -> Models:
     """The models of a run; no request is sent yet. Raises UserError when a key is missing or a name is wrong.
 
@@ -76,7 +77,8 @@ def connect(
         if (model, elsewhere) not in made:
             engine = engine_for(model, settings, elsewhere, forms, batch_journal)
             name = bare_name(model, settings, elsewhere)
-            care = Care(settings.max_attempts, pause, hard, tariff_of(model, priced, elsewhere), budget)
+            tariff = tariff_of(model, priced, elsewhere)
+            care = Care(settings.max_attempts, pause, hard, tariff, budget, priced.batch, on_stop)
             made[model, elsewhere] = (language_model(name, engine, care), engine)
         return made[model, elsewhere][0]
 
@@ -84,10 +86,6 @@ def connect(
     others = [settings.curriculum_model, settings.question_model] if not answers_only else []
     curriculum, question = [lm(model, False) for model in others] or [answer, answer]
     return Models(curriculum, question, answer, tuple(engine for _, engine in made.values()))
-
-
-BATCH_SHARE = 0.5
-"""What a token costs in a batch, as a share of its price online."""
 
 
 @dataclass(frozen=True)
@@ -99,13 +97,16 @@ class Care:
     hard: Hard | None = None
     tariff: Tariff = FREE
     budget: Budget | None = None
+    lasting: bool = False
+    """Whether calls outlive the process: those in a batch."""
+    on_stop: OnStop = never
 
 
 def language_model(model: str, engine: AsyncEngine, care: Care | None = None) -> dspy.LM:
     """A dspy.LM over an engine, with our journal, retry, pace and meter around it and DSPy's cache and retry off."""
     care = care or Care()
-    metered: AsyncEngine = Meter(engine, care.tariff, care.budget)
-    paced = Limit(metered, care.hard) if care.hard else metered
+    metered: AsyncEngine = Meter(engine, care.tariff, care.budget, lasting=care.lasting)
+    paced = Limit(metered, care.hard, care.on_stop) if care.hard else metered
     wrapped = Journal(Retry(paced, care.max_attempts, care.pause))
     sync = SyncFace(wrapped)
     return DirectLM(model, engine=sync, async_engine=AsyncFace(wrapped), cache=False, num_retries=0)
@@ -160,111 +161,3 @@ def no_batch(model: str) -> str:
         f"--batch is for models of OpenAI, Azure and servers with their Batch API; {model!r} has none: "
         "leave --batch out (or say --no-batch)"
     )
-
-
-def bare_name(model: str, settings: Settings, for_answer: bool) -> str:
-    """`openai/gpt-4o`, as DSPy and LiteLLM write it, without its prefix; a server of one's own gets names unchanged."""
-    endpoint = endpoint_for(settings, for_answer)
-    if endpoint.azure:
-        return model.removeprefix("azure/")
-    return model if endpoint.base_url else model.removeprefix("openai/")
-
-
-def stage_tariffs(settings: Settings, *, answers_only: bool = False) -> dict[str, Tariff]:
-    """The price of each model that the settings name."""
-    own = [] if answers_only else [settings.curriculum_model, settings.question_model]
-    return {model: tariff_of(model, settings, False) for model in own} | {
-        settings.answer_model: tariff_of(settings.answer_model, settings, True)
-    }
-
-
-def tariff_of(model: str, settings: Settings, for_answer: bool) -> Tariff:
-    """What the model costs, by the user's word or by the list; a server of one's own has no list price."""
-    if is_rehearsal(model):
-        return FREE
-    endpoint = endpoint_for(settings, for_answer)
-    own = {
-        kind: for_model(entries, model)
-        for kind, entries in (
-            ("input", settings.price_in),
-            ("cached", settings.price_cached),
-            ("output", settings.price_out),
-        )
-    }
-    limits = [settings.extra_body.get(name) for name in ("max_tokens", "max_completion_tokens")]
-    tariff = _listed(model, endpoint) or Tariff()
-    given = {kind: price for kind, price in own.items() if price is not None}
-    return replace(
-        tariff,
-        **given,
-        source=f"your prices{f' over {tariff.source}' if tariff.source else ''}" if given else tariff.source,
-        headroom=endpoint.headroom(model),
-        least=max((limit for limit in limits if isinstance(limit, int)), default=0),
-        cached_apart=model.startswith("anthropic/"),
-        reasoning_apart=model.startswith(("gemini/", "google/", "vertex/", "xai/")),
-        share=BATCH_SHARE if settings.batch else 1.0,
-    )
-
-
-def _listed(model: str, endpoint: Endpoint) -> Tariff | None:
-    from urllib.parse import urlsplit
-
-    if endpoint.azure:
-        return listed("azure", model.removeprefix("azure/"))
-    if endpoint.base_url is None or urlsplit(endpoint.base_url).hostname == "api.openai.com":
-        provider, slash, name = model.partition("/")
-        return listed(provider, name) if slash and provider != "openai" else listed("openai", name or model)
-    return None
-
-
-def endpoint_for(settings: Settings, for_answer: bool) -> Endpoint:
-    endpoint = endpoint_of(settings)
-    if not for_answer:
-        return endpoint
-    # An endpoint of its own gets a key of its own: the first one's key is not shown to a second server.
-    return replace(
-        endpoint,
-        azure=endpoint.azure and not settings.answer_base_url,
-        base_url=settings.answer_base_url or endpoint.base_url,
-        key_variable=settings.answer_api_key_env or ("" if settings.answer_base_url else endpoint.key_variable),
-    )
-
-
-def endpoint_of(settings: Settings) -> Endpoint:
-    azure = bool(os.environ.get("AZURE_OPENAI_ENDPOINT")) and not settings.base_url
-    return Endpoint(
-        base_url=settings.base_url or os.environ.get("OPENAI_BASE_URL") or None,
-        key_variable="AZURE_OPENAI_API_KEY" if azure else "OPENAI_API_KEY",
-        azure=azure,
-        extra_body=settings.extra_body,
-        extra_headers=dict(_header(line) for line in settings.extra_header),
-        timeout=settings.timeout,
-        connections=settings.concurrency + 8,
-        reasoning_effort=settings.reasoning_effort,
-        reasoning_headroom=settings.reasoning_headroom,
-        structured=settings.structured,
-    )
-
-
-def _header(line: str) -> tuple[str, str]:
-    name, _, value = line.partition(":")
-    return name.strip(), value.strip()
-
-
-def require_key(endpoint: Endpoint, model: str) -> None:
-    if endpoint.key() or (endpoint.base_url and not endpoint.azure):
-        return
-    raise UserError(
-        f"model {model!r} needs a key: set {endpoint.key_variable}, or --base-url for a server of your own; "
-        "--model-name rehearsal needs neither"
-    )
-
-
-def require_provider_key(provider: Provider, model: str, endpoint: Endpoint) -> None:
-    if endpoint.extra_headers:
-        raise UserError(f"--extra-header goes to OpenAI-compatible endpoints only, not to {provider.id} ({model!r})")
-    key, named = endpoint.key(), endpoint.key_variable
-    if missing := f"set {named}" if named and not key else provider.missing(key):
-        raise UserError(
-            f"model {model!r} needs a key: {missing}; or give --base-url for a server of your own that has this model"
-        )

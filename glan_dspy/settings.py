@@ -257,6 +257,13 @@ class Settings(BaseModel):
                 raise ValueError("is dollars for a million tokens: 2.5, or MODEL=2.5")
         return value
 
+    @field_validator("extra_body")
+    @classmethod
+    def _not_ours(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name in value.keys() & {"model", "messages", "n", "stream"}:
+            raise ValueError(f"{name!r} is not added to a request: it decides what a reply is, and what it costs")
+        return value
+
     @field_validator("extra_header")
     @classmethod
     def _headers(cls, value: tuple[str, ...]) -> tuple[str, ...]:

@@ -39,8 +39,8 @@ def finish(run: Run, settings: Settings, outcome: Outcome, command: str = "gener
     if outcome.reason:
         raise UserError(f"{outcome.reason}. Nothing made so far is lost; mended, go on with: {go_on}")
     if outcome.budget:
-        more = 2 * (settings.max_cost or 0)
-        raise Stopped(f"the budget is reached: {outcome.budget}; go on with: {go_on} --max-cost {more:g}")
+        more = max(2 * (settings.max_cost or 0), 2 * outcome.needs)
+        raise Stopped(f"the budget is reached: {outcome.budget}; go on with: {go_on} --max-cost {more:.6g}")
     if outcome.interrupted:
         raise Stopped(f"stopped; go on with: {go_on}")
     if outcome.failed:

@@ -93,7 +93,7 @@ def show(
     """The plan as a table, with what it rests on."""
     from rich.table import Table
 
-    from glan_dspy.connect import stage_tariffs
+    from glan_dspy.pricing import models_of, tariffs_of
     from glan_dspy.run.plan import hours, total_dollars
 
     table = Table("stage", "model", title=f"{disciplines:,} discipline{'s' * (disciplines != 1)}")
@@ -105,14 +105,14 @@ def show(
     table.add_section()
     table.add_row("all", "", f"{sum(row.calls for row in rows):,}", "", "", dollars(total_dollars(rows)))
     console.print(table)
-    time = hours(settings, rows, uses)
+    time, models = hours(settings, rows, uses), models_of(settings)
     lines = [
         "at this pace: hours or days, as batches go" if settings.batch else
         f"at this pace ({settings.question_batch_size} questions and {settings.answer_batch_size} answers at once"
         f"{f', {settings.rpm:g} calls a minute' if settings.rpm else ''}): {about(time, '.1f')} hours",
         f"on disk: {about(disk * 1e-6, '.0f')} MB" if disk else "",
         "tokens and seconds from the pilot run" if uses else "tokens and seconds are priors; a pilot run tells better",
-        *(f"{model}: {tariff.source}" for model, tariff in stage_tariffs(settings).items() if tariff.source),
+        *dict.fromkeys(f"{models[part]}: {price.source}" for part, price in tariffs_of(settings).items() if price.source),
     ]  # fmt: skip
     console.print("\n".join(line for line in lines if line), highlight=False)
 

@@ -2,16 +2,18 @@
 
     spent      what answered calls cost, and the worst case of those whose end nobody saw
     reserved   the worst case of the calls in flight
+    standing   of `spent`, what an earlier process reserved for calls that may still be answered: those in a batch
 
 A call is sent when spent + reserved + its own worst case stay within the cap. While others are in flight it
-waits for what they give back; when none is, the cap is reached. Reservations are written down before the
-call is sent, so that a killed process's calls count at their worst.
+waits for what they give back, the first come first; when none is, the cap is reached. Reservations are written
+down before the call is sent, so that a killed process's calls count at their worst.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from dspy import lm15
@@ -19,40 +21,96 @@ from dspy import lm15
 REACHED = "max_cost_reached"
 """The `provider_code` of the error that says so: the one billing error that is nobody's mistake."""
 
+Write = Callable[[dict[str, Any]], None]
+
+
+def _nowhere(_: dict[str, Any]) -> None:
+    """Where reservations go that no other process will look for."""
+
 
 class Budget:
-    def __init__(self, cap: float, spent: float, write: Callable[[dict[str, Any]], None] = lambda line: None) -> None:
-        self.cap, self.spent, self.write = cap, spent, write
-        self.reserved: dict[str, float] = {}
-        self._changed: asyncio.Event | None = None
+    """All methods are called on one event loop; none but `reserve` waits."""
 
-    async def reserve(self, id: str, worst: float) -> None:
-        """Sets the call's worst case aside. Raises BillingError (REACHED) when no room is left for it."""
-        while self.spent + sum(self.reserved.values()) + worst > self.cap:
-            if not self.reserved:
-                raise lm15.BillingError(
-                    f"${self.spent:,.4f} of ${self.cap:,.2f} are spent, and the next call may cost ${worst:,.4f}",
-                    provider_code=REACHED,
-                )
-            self._changed = self._changed or asyncio.Event()
-            await self._changed.wait()
+    def __init__(
+        self, cap: float, spent: float = 0.0, write: Write = _nowhere, standing: Mapping[str, float] | None = None
+    ) -> None:
+        self.cap, self.spent, self.write = cap, spent, write
+        self.standing = dict(standing or {})
+        self.reserved: dict[str, float] = {}
+        self.needed = 0.0
+        """The cap with which the call could have been sent that found none; 0 while there was no such call."""
+        self._held, self._holders = 0.0, 0
+        self._waiting: deque[tuple[asyncio.Future[None], float]] = deque()
+
+    async def reserve(self, id: str, worst: float, key: str = "") -> None:
+        """Sets the call's worst case aside. Raises BillingError (REACHED) when no room is left for it.
+
+        With `key` it takes over what stands for the same question from an earlier process.
+        """
+        if key and (before := self.standing.pop(key, None)) is not None:
+            self.spent -= before
+            self._hold(worst)
+        else:
+            await self._room_for(worst)
         self.reserved[id] = worst
-        self.write({"id": id, "usd": worst})
+        self.write({"id": id, "usd": worst, **({"key": key} if key else {})})
+
+    async def _room_for(self, worst: float) -> None:
+        """Waits in line, and holds the room when it comes back."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((turn, worst))
+        self._serve()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                self._give_back(worst)
+            raise
 
     def settle(self, id: str, cost: float | None) -> float:
         """The call's end: what it cost, or its worst case where that is unknown. Gives back what is now spent on it."""
-        worst = self.reserved.pop(id, 0.0)
+        worst = self.reserved.pop(id)
         charged = worst if cost is None else cost
         self.spent += charged
-        self._wake()
+        self._give_back(worst)
         return charged
 
     def release(self, id: str) -> None:
         """The call was refused: it cost nothing."""
-        self.reserved.pop(id, None)
-        self._wake()
+        self._give_back(self.reserved.pop(id))
 
-    def _wake(self) -> None:
-        if self._changed is not None:
-            self._changed.set()
-            self._changed = None
+    def _hold(self, amount: float) -> None:
+        self._held += amount
+        self._holders += 1
+
+    def _give_back(self, amount: float) -> None:
+        self._holders -= 1
+        self._held = self._held - amount if self._holders else 0.0
+        self._serve()
+
+    def _serve(self) -> None:
+        while self._waiting:
+            turn, worst = self._waiting[0]
+            if turn.cancelled():
+                self._waiting.popleft()
+            elif self.spent + self._held + worst <= self.cap:
+                self._waiting.popleft()
+                self._hold(worst)
+                turn.set_result(None)
+            elif self._holders:
+                return
+            else:
+                self._waiting.popleft()
+                turn.set_exception(self._reached(worst))
+
+    def _reached(self, worst: float) -> lm15.BillingError:
+        self.needed = max(self.needed, self.spent + worst)
+        return lm15.BillingError(
+            f"{dollars(self.spent)} of {dollars(self.cap)} are spent, and the next call may cost {dollars(worst)}",
+            provider_code=REACHED,
+        )
+
+
+def dollars(amount: float) -> str:
+    """With cents, and as many more digits as a small amount needs."""
+    return f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${amount:,.4f}" if amount >= 0.001 else f"${amount:g}"

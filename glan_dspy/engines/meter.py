@@ -18,8 +18,12 @@ MAY_BE_BILLED = (lm15.TimeoutError, lm15.TransportError)
 
 
 class Meter:
-    def __init__(self, engine: AsyncEngine, tariff: Tariff = FREE, budget: Budget | None = None) -> None:
-        self.engine, self.tariff, self.budget = engine, tariff, budget
+    """`lasting`: the engine's calls outlive the process, as in a batch: the next one asks for their replies."""
+
+    def __init__(
+        self, engine: AsyncEngine, tariff: Tariff = FREE, budget: Budget | None = None, *, lasting: bool = False
+    ) -> None:
+        self.engine, self.tariff, self.budget, self.lasting = engine, tariff, budget, lasting
 
     async def complete(self, request: Request) -> Response:
         call = CALL.get()
@@ -27,7 +31,7 @@ class Meter:
             return await self.engine.complete(request)
         call.id = secrets.token_hex(8)
         if self.budget is not None:
-            await self.budget.reserve(call.id, (self.tariff.worst(request) or 0.0))
+            await self.budget.reserve(call.id, self.tariff.worst(request) or 0.0, call.key if self.lasting else "")
         line = {"id": call.id, "stage": call.stage, "item": call.item, "ask": call.ask, "attempt": call.attempt,
                 "model": request.model, "time": round(time.time(), 3)}  # fmt: skip
         started = time.perf_counter()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from dspy.lm15 import Request, Usage
 
 PER = 1_000_000
 """Prices are given and shown in dollars for a million tokens, as providers list them."""
+
+CACHE_WRITE = 2.0
+"""What a prompt token costs at most that is put into Anthropic's cache, in prices of one that is not (1.25 or 2)."""
 
 MESSAGE_OVERHEAD = 64
 """Tokens that a chat format adds to a message, generously."""
@@ -45,17 +48,20 @@ class Tariff:
         if self.input is None or self.output is None or usage.input_tokens is None or usage.output_tokens is None:
             return None
         cached = usage.cache_read_tokens or 0
+        written = usage.cache_write_tokens or 0
         fresh = usage.input_tokens if self.cached_apart else max(0, usage.input_tokens - cached)
         rate = self.input if self.cached is None else self.cached
         reply = usage.output_tokens + ((usage.reasoning_tokens or 0) if self.reasoning_apart else 0)
-        dollars: float = (fresh * self.input + cached * rate + reply * self.output) / PER * self.share
-        return dollars
+        writing = written * self.input * (CACHE_WRITE if self.cached_apart else 0.0)
+        dollars: float = fresh * self.input + cached * rate + writing + reply * self.output
+        return dollars / PER * self.share
 
     def worst(self, request: Request) -> float | None:
         """The most that the call can cost: a token is a byte at least, and the reply ends at its limit."""
         if self.input is None or self.output is None:
             return None
-        return (prompt_bound(request) * self.input + self._reply_bound(request) * self.output) / PER * self.share
+        prompt = prompt_bound(request) * self.input * (CACHE_WRITE if self.cached_apart else 1.0)
+        return (prompt + self._reply_bound(request) * self.output) / PER * self.share
 
     def _reply_bound(self, request: Request) -> int:
         return max((request.config.max_tokens or 0) + self.headroom, self.least)
@@ -89,8 +95,8 @@ def listed(provider: str, model: str) -> Tariff | None:
     )
 
 
-def for_model(entries: Sequence[str], model: str) -> float | None:
-    """The price that `--price-… 2.5` or `--price-… MODEL=2.5` gives this model; the more particular one wins.
+def for_model(entries: Sequence[str], names: Collection[str]) -> float | None:
+    """The price that `--price-… 2.5` or `--price-… MODEL=2.5` gives a model of these names; the particular one wins.
 
     Raises ValueError for an entry that is neither.
     """
@@ -105,6 +111,6 @@ def for_model(entries: Sequence[str], model: str) -> float | None:
             raise ValueError(f"{entry!r} is no price; it is 0 or more")
         if not equals:
             general = value
-        elif name == model:
+        elif name in names:
             particular = value
     return general if particular is None else particular

@@ -18,7 +18,7 @@ import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from dspy.utils.exceptions import (
     ContextWindowExceededError,
@@ -48,7 +48,7 @@ log = logging.getLogger("glan")
 T = TypeVar("T")
 Work = Callable[[], Awaitable[None]]
 
-ENDS_THE_RUN = (LMAuthError, LMUnsupportedModelError, LMConfigurationError)
+ENDS_THE_RUN = (LMAuthError, LMUnsupportedModelError, LMConfigurationError, LMBillingError)
 SAME_FAILURES, SAME_REPLIES = 5, 10
 """That many calls of one stage failing alike, or useless alike, and none succeeding, end the run."""
 
@@ -60,6 +60,10 @@ REMEDIES = {
 }
 
 
+class Synced(Protocol):
+    def sync(self) -> None: ...
+
+
 class Crew:
     """Runs the jobs of many branches; knows nothing of what the jobs do."""
 
@@ -69,7 +73,10 @@ class Crew:
         self.open: dict[str, Branch] = {}
         self._slots = asyncio.Semaphore(4 * WIDE if settings.batch else settings.concurrency)
         self._doors = asyncio.Semaphore(disciplines_at_once() if settings.batch else 1 << 60)
+        self.synced: Synced | None = None
+        """What else is to be on the disk each second."""
         self._stop = asyncio.Event()
+        self._at_stop: list[Callable[[], None]] = []
         self._streak: Counter[tuple[str, str]] = Counter()
         self._replied: set[str] = set()
         """Stages that got a reply, of whatever use."""
@@ -98,8 +105,13 @@ class Crew:
         if self._stop.is_set() or self.settings.batch:
             self.pool.cancel()
         self.outcome.interrupted = True
-        self._stop.set()
-        self.pool.stop()
+        self._send_no_more()
+
+    def on_stop(self, callback: Callable[[], None]) -> None:
+        """Has it called as soon as the run stops; at once where it does already."""
+        self._at_stop.append(callback)
+        if self._stop.is_set():
+            callback()
 
     async def pause(self, seconds: float) -> None:
         """What a retry waits by: a run that stops waits for nobody's Retry-After."""
@@ -122,6 +134,8 @@ class Crew:
             await asyncio.sleep(1)
             for branch in list(self.open.values()):
                 await asyncio.to_thread(branch.shelf.sync)
+            if self.synced is not None:
+                self.synced.sync()
 
     def sound(self) -> bool:
         """Whether every reply so far was written down, or dropped on purpose."""
@@ -129,10 +143,15 @@ class Crew:
 
     def _end(self, reason: str) -> None:
         self.outcome.reason = self.outcome.reason or reason
-        self._stop.set()
         if self.settings.batch:
             self.pool.cancel()
+        self._send_no_more()
+
+    def _send_no_more(self) -> None:
+        self._stop.set()
         self.pool.stop()
+        for callback in self._at_stop:
+            callback()
 
     # --- jobs of a branch ---------------------------------------------------------------------------
 
@@ -165,14 +184,8 @@ class Crew:
                 await work()
         except Stopped:
             pass  # given up unfinished because the run is stopping; a rerun goes on with it
-        except LMBillingError as error:
-            if error.provider_code == REACHED:
-                self.outcome.budget = first_line(error)
-                self._end("")
-            else:
-                self._end(first_line(error))
-        except ENDS_THE_RUN as error:
-            self._end(first_line(error))
+        except ENDS_THE_RUN:
+            pass  # it has, as soon as it came
         except OSError as error:
             self._end(f"cannot write to {branch.shelf.path}: {error.strerror or error}")
         except LMUnexpectedError as error:
@@ -250,12 +263,25 @@ class Crew:
             except (ContextWindowExceededError, LMInvalidRequestError) as error:
                 self._count_failure(stage, error)
                 raise refused_request(error) from error
+            except ENDS_THE_RUN as error:
+                self._end_by(error)
+                raise
             except LMError as error:
+                if isinstance(error.__cause__, Stopped):
+                    raise error.__cause__ from None  # it still waited for its pace; DSPy takes any error for its own
                 self._count_failure(stage, error)
                 raise
         self._replied.add(stage)
         self._used.add(stage)
         return result
+
+    def _end_by(self, error: LMError) -> None:
+        """Ends the run at once, not only when the job is over: the queries beside this one are not to be sent."""
+        if isinstance(error, LMBillingError) and error.provider_code == REACHED:
+            self.outcome.budget = first_line(error)
+            self._end("")
+        else:
+            self._end(first_line(error))
 
     def _count_useless(self, stage: str, bad: BadReply) -> None:
         self._replied.add(stage)
@@ -267,8 +293,6 @@ class Crew:
             self._end(f"the first {SAME_REPLIES} {stage} replies could not be used, all alike ({bad}): {remedy}")
 
     def _count_failure(self, stage: str, error: LMError) -> None:
-        if isinstance(error, LMBillingError):
-            return  # it ends the run by itself
         if stage not in self._replied and self._again(stage, type(error).__name__) >= SAME_FAILURES:
             self._end(f"the first {SAME_FAILURES} {stage} calls all failed alike: {first_line(error)}")
 

@@ -100,19 +100,26 @@ def _walk(
     async def main() -> Outcome:
         walk = Walk(run, glan, disciplines)
         # Where a record could not be written, or a bug lost it, its batch stays open for the next command.
-        with batch_journal(run, settings, walk.crew.sound) as batches:
+        with (
+            batch_journal(run, settings, walk.crew.sound) as batches,
+            open_budget(run, settings, answers_only=answers_only) as budget,
+        ):
+            walk.crew.synced = budget
             models = connect(
                 settings,
                 walk.crew.pause,
                 answers_only=answers_only,
                 forms=forms_of(run),
                 batch_journal=batches,
-                budget=open_budget(run, settings, answers_only=answers_only),
+                budget=budget,
+                on_stop=walk.crew.on_stop,
             )
             glan.connect(models)
             try:
                 with display(walk):
-                    return await walk(answers_only=answers_only)
+                    outcome = await walk(answers_only=answers_only)
+                    outcome.needs = budget.needed if budget else 0.0
+                    return outcome
             finally:
                 await models.aclose()
 
@@ -207,7 +214,8 @@ async def _ask_taxonomy(run: Run, settings: Settings, glan: GLAN) -> list[FieldO
     kept: dict[str, Line] = {line["id"]: line for line in shelf.read("replies")}
     batches = ExitStack()
     journal = batches.enter_context(batch_journal(run, settings))
-    models = connect(settings, forms=forms_of(run), batch_journal=journal, budget=open_budget(run, settings))
+    budget = batches.enter_context(open_budget(run, settings))
+    models = connect(settings, forms=forms_of(run), batch_journal=journal, budget=budget)
     glan.connect(models)
 
     def call(number: int, ask: int) -> Call:

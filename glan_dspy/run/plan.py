@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from glan_dspy.connect import stage_tariffs
 from glan_dspy.engines.endpoint import KNOWN_HEADROOM, thinks_first
+from glan_dspy.pricing import part_of, tariffs_of
 from glan_dspy.settings import Settings
 
 
@@ -82,7 +82,7 @@ def _planned(s: Settings, stage: str, calls: int, use: Use) -> Planned:
         "question": (s.question_model, s.question_max_tokens),
         "answer": (s.answer_model, s.answer_max_tokens),
     }.get(stage, (s.curriculum_model, s.curriculum_max_tokens))
-    tariff = stage_tariffs(s)[model]
+    tariff = tariffs_of(s)[part_of(stage)]
     dollars = None
     if tariff.input is not None and tariff.output is not None:
         dollars = Range(

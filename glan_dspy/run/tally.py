@@ -51,6 +51,8 @@ class Outcome:
     interrupted: bool = False
     budget: str = ""
     """That the cap is reached, in numbers."""
+    needs: float = 0.0
+    """Dollars with which the call that found the cap reached could have been sent."""
     reason: str = ""
     """Why it stopped before its end, where the user must mend something."""
     bugs: list[str] = field(default_factory=list)

@@ -13,7 +13,8 @@ from aiohttp import web
 from dspy import lm15
 from dspy.lm15 import Config, Message, Request
 
-from glan_dspy.connect import bare_name, connect, engine_for
+from glan_dspy.addresses import bare_name
+from glan_dspy.connect import connect, engine_for
 from glan_dspy.engines.base import CALL, Call
 from glan_dspy.engines.endpoint import Endpoint
 from glan_dspy.engines.forms import Forms

@@ -123,6 +123,20 @@ def test_ctrl_c_ends_at_once_and_the_next_command_takes_the_batch_on(glan: Glan,
         check_whole(tmp_path, server)
 
 
+def test_kills_do_not_use_up_the_cap(glan: Glan, tmp_path: Path) -> None:
+    """What stands in a batch is asked for again and reserved once; a new reservation each time would pass the cap."""
+    money = ["--max-cost", "40", "--price-in", "100", "--price-out", "400"]
+    with running() as (base_url, server):
+        for _ in range(4):
+            look = server.hold("look")
+            process = glan.start(tmp_path, *words(base_url), *money)
+            until(look.reached.is_set)
+            glan.kill(process, signal.SIGKILL)
+            look.go_on.set()
+        glan.run(tmp_path, *words(base_url), *money)
+        check_whole(tmp_path, server)
+
+
 def test_lines_that_fail_or_are_missing_and_expired_batches_heal(glan: Glan, tmp_path: Path) -> None:
     faults = Faults(line_errors=0.1, lost_lines=0.1, expire_after=[2, 1, 0, 3, 0, 20], half_files=2, lost_answers=1)
     with running(faults=faults, page=2) as (base_url, server):

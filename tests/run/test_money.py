@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import random
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from dspy.lm15 import Config, Message, Request, Usage
+from dspy.lm15 import BillingError, Config, Message, Request, Usage
+from dspy.utils.exceptions import LMBillingError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.loopback import Loopback
+from glan_dspy import generate_subjects
 from glan_dspy.engines.budget import Budget
 from glan_dspy.engines.tariff import FREE, Tariff, for_model, listed, prompt_bound
 from glan_dspy.errors import UserError
+from glan_dspy.pricing import tariffs_of
 from glan_dspy.records import Discipline
+from glan_dspy.run import ledger
 from glan_dspy.run.generate import generate
+from glan_dspy.run.money import open_budget
 from glan_dspy.run.pilot import bytes_a_pair, uses_of
 from glan_dspy.run.plan import hours, plan, total_dollars
 from glan_dspy.run.status import Survey, status
@@ -119,8 +127,8 @@ def test_what_is_not_known_is_not_zero() -> None:
 
 
 def test_a_price_for_one_model_goes_before_the_general_one() -> None:
-    assert for_model(["2.5", "a/b=0.1"], "a/b") == 0.1 and for_model(["2.5", "a/b=0.1"], "c") == 2.5
-    assert for_model([], "c") is None
+    assert for_model(["2.5", "a/b=0.1"], {"a/b", "b"}) == 0.1 and for_model(["2.5", "a/b=0.1"], {"c"}) == 2.5
+    assert for_model([], {"c"}) is None
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), min_size=1), st.integers(1, 5000))
@@ -133,8 +141,6 @@ def test_the_worst_case_is_one(text: str, limit: int) -> None:
 
 
 def test_reservations_settle_to_what_was_charged() -> None:
-    import asyncio
-
     async def main(seed: int) -> None:
         rng = random.Random(seed)
         budget, really = Budget(cap=10.0, spent=1.0), 1.0
@@ -157,6 +163,133 @@ def test_reservations_settle_to_what_was_charged() -> None:
 
     for seed in range(20):
         asyncio.run(main(seed))
+
+
+def test_who_waits_for_room_is_served_in_order_and_one_that_never_fits_is_told() -> None:
+    async def main() -> None:
+        budget, order = Budget(cap=1.0), list[str]()
+        await budget.reserve("first", 0.9)
+
+        async def call(name: str, worst: float) -> None:
+            await budget.reserve(name, worst)
+            order.append(name)
+            budget.settle(name, 0.01)
+
+        calls = [asyncio.create_task(call(name, worst)) for name, worst in (("big", 0.8), ("small", 0.05))]
+        given_up = asyncio.create_task(call("given up", 0.5))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        budget.release("first")
+        await asyncio.gather(*calls)
+        assert order == ["big", "small"]
+        with pytest.raises(BillingError, match=r"\$0\.02.* of \$1\.00 are spent, and the next call may cost \$1\.50"):
+            await budget.reserve("too big", 1.5)
+        assert budget.needed == pytest.approx(1.52)
+
+    asyncio.run(main())
+
+
+def test_a_question_that_waits_in_a_batch_is_reserved_once_however_often_its_process_dies(tmp_path: Path) -> None:
+    settings = Settings(model_name="sim", max_cost=1.0, price_in=("1",), price_out=("1",))
+    run = Run(tmp_path / "run")
+    generate(run, Settings(model_name="rehearsal"), [])
+
+    async def reserve(id: str, key: str) -> None:
+        with open_budget(run, settings) as budget:
+            assert budget is not None
+            await budget.reserve(id, 0.4, key)
+            assert budget.spent + sum(budget.reserved.values()) == pytest.approx(0.4)
+
+    for process in range(5):
+        asyncio.run(reserve(f"call {process}", "answer/x/0"))
+
+    async def alone() -> None:
+        with open_budget(run, settings) as budget:
+            assert budget is not None and budget.spent == pytest.approx(0.4)
+            await budget.reserve("another", 0.4)
+
+    asyncio.run(alone())
+    with open_budget(run, settings) as budget:
+        assert budget is not None and budget.spent == pytest.approx(0.8)
+
+
+@given(st.lists(st.integers(0, 9), max_size=60), st.integers(2, 9))
+def test_the_file_of_reservations_holds_what_is_open_and_not_much_more(moves: list[int], longest: int) -> None:
+    open_ids: dict[str, None] = {}
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ledger, "LONGEST", longest)
+        file = Path(folder) / "reserved.jsonl"
+        book = ledger.Ledger(file, [{"id": "old", "usd": 1.0}], lambda: open_ids)
+        for number, move in enumerate(moves):
+            if move in open_ids or str(move) in open_ids:
+                del open_ids[str(move)]
+            else:
+                open_ids[str(move)] = None
+                book.write({"id": str(move), "usd": number})
+            lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+            assert {"old", *open_ids} <= {line["id"] for line in lines}
+            assert len(lines) <= 1 + 10 + longest
+        book.close()
+
+
+def test_one_name_at_two_endpoints_has_two_prices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    elsewhere = Settings(model_name="gpt-4o-mini", answer_base_url="http://127.0.0.1:9/v1")
+    tariffs = tariffs_of(elsewhere)
+    assert tariffs["question"].known and not tariffs["answer"].known
+    assert total_dollars(plan(elsewhere, 10)) is None
+
+
+def test_what_a_tier_costs_is_not_known_from_the_list() -> None:
+    assert not tariffs_of(Settings(model_name="gpt-4o", extra_body={"service_tier": "priority"}))["answer"].known
+    own = Settings(model_name="gpt-4o", extra_body={"service_tier": "flex"}, price_in=("1",), price_out=("2",))
+    assert tariffs_of(own)["answer"].known
+
+
+@pytest.mark.parametrize("name", ["model", "n", "messages", "stream"])
+def test_what_decides_a_reply_cannot_be_added_to_it(name: str) -> None:
+    with pytest.raises(ValueError, match=f"'{name}' is not added"):
+        Settings(extra_body={name: 2})
+
+
+def test_thoughts_of_an_anthropic_model_are_reserved() -> None:
+    request = Request(model="m", messages=(Message.user("x"),), config=Config(max_tokens=100))
+    prices = {"price_in": ("1",), "price_out": ("10",), "model_name": "anthropic/claude-sonnet-4-5"}
+    plain, thinking = (
+        tariffs_of(Settings.model_validate({**prices, **more}))["answer"].worst(request)
+        for more in ({}, {"reasoning_effort": "high"})
+    )
+    assert plain and thinking and thinking - plain == pytest.approx(16_384 * 10 / 1e6)
+    usage = Usage(input_tokens=10, output_tokens=0, cache_write_tokens=1000)
+    assert Tariff(1.0, 1.0, cached_apart=True).cost(usage) == pytest.approx(2010 / 1e6)
+
+
+def test_calls_that_nobody_could_price_are_priced_when_a_cap_comes(tmp_path: Path) -> None:
+    with running() as (base_url, server):
+        first = Settings(model_name="sim", base_url=base_url, language="English", num_iterations=1)
+        generate(Run(tmp_path / "run"), first, disciplines(1))
+        capped = first.model_copy(update={"max_cost": 50.0, **PRICES})
+        outcome = generate(Run(tmp_path / "run"), capped, disciplines(2))
+        assert not outcome.budget
+        with open_budget(Run(tmp_path / "run"), capped) as budget:
+            assert budget is not None and budget.spent == pytest.approx(charged(server))
+
+
+def test_the_functions_keep_to_a_cap(tmp_path: Path) -> None:
+    with running() as (base_url, server):
+        settings = Settings(
+            model_name="sim",
+            base_url=base_url,
+            max_cost=0.3,
+            curriculum_max_tokens=500,
+            num_subject_queries=40,
+            **PRICES,
+        )
+        with pytest.raises(LMBillingError, match=r"of \$0\.3.* are spent"):
+            generate_subjects("Optics", settings)
+        assert charged(server) <= 0.3
+        with pytest.raises(UserError, match="price of model 'sim' is not known"):
+            generate_subjects("Optics", settings.model_copy(update={"price_in": ()}))
 
 
 # --- the plan -----------------------------------------------------------------------------------

@@ -1,0 +1,75 @@
+"""Where each model is asked: the settings and the environment as endpoints, names and keys."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from glan_dspy.engines.endpoint import Endpoint
+from glan_dspy.errors import UserError
+from glan_dspy.settings import Settings
+
+if TYPE_CHECKING:
+    from glan_dspy.engines.provider import Provider
+
+
+def endpoint_for(settings: Settings, for_answer: bool) -> Endpoint:
+    endpoint = endpoint_of(settings)
+    if not for_answer:
+        return endpoint
+    # An endpoint of its own gets a key of its own: the first one's key is not shown to a second server.
+    return replace(
+        endpoint,
+        azure=endpoint.azure and not settings.answer_base_url,
+        base_url=settings.answer_base_url or endpoint.base_url,
+        key_variable=settings.answer_api_key_env or ("" if settings.answer_base_url else endpoint.key_variable),
+    )
+
+
+def endpoint_of(settings: Settings) -> Endpoint:
+    azure = bool(os.environ.get("AZURE_OPENAI_ENDPOINT")) and not settings.base_url
+    return Endpoint(
+        base_url=settings.base_url or os.environ.get("OPENAI_BASE_URL") or None,
+        key_variable="AZURE_OPENAI_API_KEY" if azure else "OPENAI_API_KEY",
+        azure=azure,
+        extra_body=settings.extra_body,
+        extra_headers=dict(_header(line) for line in settings.extra_header),
+        timeout=settings.timeout,
+        connections=settings.concurrency + 8,
+        reasoning_effort=settings.reasoning_effort,
+        reasoning_headroom=settings.reasoning_headroom,
+        structured=settings.structured,
+    )
+
+
+def _header(line: str) -> tuple[str, str]:
+    name, _, value = line.partition(":")
+    return name.strip(), value.strip()
+
+
+def bare_name(model: str, settings: Settings, for_answer: bool) -> str:
+    """`openai/gpt-4o`, as DSPy and LiteLLM write it, without its prefix; a server of one's own gets names unchanged."""
+    endpoint = endpoint_for(settings, for_answer)
+    if endpoint.azure:
+        return model.removeprefix("azure/")
+    return model if endpoint.base_url else model.removeprefix("openai/")
+
+
+def require_key(endpoint: Endpoint, model: str) -> None:
+    if endpoint.key() or (endpoint.base_url and not endpoint.azure):
+        return
+    raise UserError(
+        f"model {model!r} needs a key: set {endpoint.key_variable}, or --base-url for a server of your own; "
+        "--model-name rehearsal needs neither"
+    )
+
+
+def require_provider_key(provider: Provider, model: str, endpoint: Endpoint) -> None:
+    if endpoint.extra_headers:
+        raise UserError(f"--extra-header goes to OpenAI-compatible endpoints only, not to {provider.id} ({model!r})")
+    key, named = endpoint.key(), endpoint.key_variable
+    if missing := f"set {named}" if named and not key else provider.missing(key):
+        raise UserError(
+            f"model {model!r} needs a key: {missing}; or give --base-url for a server of your own that has this model"
+        )
