@@ -37,12 +37,14 @@ def make_question(
     syllabus: Syllabus,
     sample: Sample,
     *,
+    id: str = "",
     question: str = "",
     question_call: str = "",
+    held_out: bool = False,
 ) -> Question:
     """The record of a question: its text, and everything that it was asked about."""
     return Question(
-        id=question_id(syllabus, sample),
+        id=id or question_id(syllabus, sample),
         syllabus_id=syllabus.id,
         subject_id=subject.id,
         question=question,
@@ -57,6 +59,7 @@ def make_question(
         question_model=settings.question_model,
         question_call=question_call,
         simulated=is_rehearsal(settings.question_model),
+        held_out=held_out,
     )
 
 

@@ -33,9 +33,10 @@ def _setting(default: Any, text: str, role: Role, panel: str, **limits: Any) -> 
     return Field(default, description=text, json_schema_extra={"role": role, "panel": panel}, **limits)
 
 
-_WHAT, _METHOD, _MODEL, _PACE, _MONEY, _ENDPOINT, _FILES = (
+_WHAT, _METHOD, _GATES, _MODEL, _PACE, _MONEY, _ENDPOINT, _FILES = (
     "What is made",
     "How the method is walked",
+    "Gates",
     "Models",
     "Pace",
     "Money",
@@ -78,6 +79,23 @@ class Settings(BaseModel):
         None, "Answer the questions of this JSONL file instead of making some (same as `glan answer`).", "once", _WHAT
     )
 
+    num_pairs: int | None = _setting(
+        None,
+        "Accepted pairs of the whole run, spread over the disciplines; replaces rounds x questions a round.",
+        "volume",
+        _WHAT,
+        ge=1,
+    )
+    weights: str | None = _setting(
+        None, "File of 'discipline,weight' lines, or a JSON object: shares of --num-pairs.", "volume", _WHAT
+    )
+    candidate_budget: float = _setting(
+        1.3, "Questions that --num-pairs N may buy, as a multiple of N.", "pace", _WHAT, ge=1
+    )
+    holdout: int = _setting(
+        0, "Pairs of each discipline that are kept apart as a test set, besides those for training.", "content", _WHAT,
+        ge=0)  # fmt: skip
+
     # --- how the method is walked
     num_taxonomy_queries: int = _setting(1, "Times the taxonomy is asked for and merged.", "content", _METHOD, ge=1)
     num_subject_queries: int = _setting(
@@ -113,6 +131,20 @@ class Settings(BaseModel):
         8192, "Token limit of a taxonomy, a subject list or a syllabus.", "content", _METHOD, ge=1
     )
     seed: int = _setting(0, "Decides the samples; sent to the model as well.", "content", _METHOD, ge=0)
+
+    # --- gates
+    gates: bool = _setting(
+        True, "Judge every question and answer: language, leaks, copies, refusals, cut ends.", "content", _GATES
+    )
+    near_duplicates: float = _setting(
+        0.8, "Likeness at which a question counts as a copy within its discipline; 1: equal ones only.", "content",
+        _GATES, gt=0, le=1)  # fmt: skip
+    against: tuple[str, ...] = _setting(
+        (), "Benchmark file or folder (JSONL, Parquet, CSV, text) whose items no pair may contain (repeatable).",
+        "content", _GATES)  # fmt: skip
+    against_field: str | None = _setting(
+        None, "Field of those files that holds the item's text; found by its name unless given.", "content", _GATES
+    )
 
     # --- models
     model_name: str = _setting(

@@ -62,6 +62,8 @@ class Stage(dspy.Module):
     """What the stages share: one way to ask, and the synchronous face."""
 
     name: str
+    carries = False
+    """Whether a whole subject or discipline hangs on the reply: then also one that was cut or refused is asked again."""
     aforward: Callable[..., Awaitable[dspy.Prediction]]
 
     def __init__(self, options: Options | None = None) -> None:
@@ -87,17 +89,17 @@ class Stage(dspy.Module):
             prediction = await predict(getattr(self, predictor), self.options.config(call), inputs)
         except AdapterParseError as error:
             raw = str(error.lm_response or "")
-            check_ending(call, raw)
+            check_ending(call, raw, self.carries)
             raise BadReply("unparseable" if raw.strip() else "empty", raw, why(error.__cause__ or error)) from error
         except RecursionError as error:  # DSPy's own adapters, on brackets within brackets
-            check_ending(call, "")
+            check_ending(call, "", self.carries)
             raise BadReply("unparseable", text_of(call.response) if call.response else "", "too deep") from error
         finally:
             # What the caller holds tells of the last reply, also of one that could not be used.
             CALL.set(outer)
             outer.stage, outer.id, outer.attempt, outer.response = call.stage, call.id, call.attempt, call.response
             outer.recalled = call.recalled
-        check_ending(call, "")
+        check_ending(call, "", self.carries)
         return prediction
 
 
@@ -125,8 +127,10 @@ async def asked(
     raise ValueError(f"limit is {limit}; something is asked at least once")
 
 
-def check_ending(call: Call, raw: str) -> None:
+def check_ending(call: Call, raw: str, again: bool = False) -> None:
     """Raises BadReply for a reply that did not come to its own end, whatever it looks like.
+
+    With `again` it may be asked for once more: what was cut or refused once may well come the next time.
 
     This comes before the parsed value is believed: a JSON object cut in the middle can be repaired into
     a whole one that nobody wrote.
@@ -135,14 +139,14 @@ def check_ending(call: Call, raw: str) -> None:
         return
     raw = text_of(call.response) or raw
     if refusal := refusal_of(call.response):
-        raise BadReply("refusal", refusal, again=False)
+        raise BadReply("refusal", refusal, again=again)
     match call.response.finish_reason:
         case "stop" | "tool_call":
             return
         case "length":
-            raise BadReply("truncated", raw, "the reply reached its token limit", again=False)
+            raise BadReply("truncated", raw, "the reply reached its token limit", again=again)
         case "content_filter":
-            raise BadReply("content_filter", raw, again=False)
+            raise BadReply("content_filter", raw, again=again)
         case other:
             raise BadReply("unknown_finish", raw, f"the reply ended for an unknown reason ({other})")
 
@@ -157,6 +161,7 @@ class Taxonomy(Stage):
     """§2.1: fields, their sub-fields, and the disciplines in them."""
 
     name = "taxonomy"
+    carries = True
 
     def __init__(self, options: Options | None = None) -> None:
         super().__init__(options)
@@ -177,6 +182,7 @@ class Subjects(Stage):
     """§2.2: what a student of the discipline should learn. `options.draft_first` asks in the paper's two rounds."""
 
     name = "subjects"
+    carries = True
 
     def __init__(self, options: Options | None = None) -> None:
         super().__init__(options)
@@ -211,6 +217,7 @@ class SyllabusDesign(Stage):
     """§2.3: the subject's class sessions with their key concepts."""
 
     name = "syllabus"
+    carries = True
 
     def __init__(self, options: Options | None = None) -> None:
         super().__init__(options)

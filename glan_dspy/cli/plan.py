@@ -93,7 +93,6 @@ def show(
     """The plan as a table, with what it rests on."""
     from rich.table import Table
 
-    from glan_dspy.pricing import models_of, tariffs_of
     from glan_dspy.run.plan import hours, total_dollars
 
     table = Table("stage", "model", title=f"{disciplines:,} discipline{'s' * (disciplines != 1)}")
@@ -105,16 +104,25 @@ def show(
     table.add_section()
     table.add_row("all", "", f"{sum(row.calls for row in rows):,}", "", "", dollars(total_dollars(rows)))
     console.print(table)
-    time, models = hours(settings, rows, uses), models_of(settings)
+    time = hours(settings, rows, uses)
     lines = [
         "at this pace: hours or days, as batches go" if settings.batch else
         f"at this pace ({settings.question_batch_size} questions and {settings.answer_batch_size} answers at once"
         f"{f', {settings.rpm:g} calls a minute' if settings.rpm else ''}): {about(time, '.1f')} hours",
         f"on disk: {about(disk * 1e-6, '.0f')} MB" if disk else "",
         "tokens and seconds from the pilot run" if uses else "tokens and seconds are priors; a pilot run tells better",
-        *dict.fromkeys(f"{models[part]}: {price.source}" for part, price in tariffs_of(settings).items() if price.source),
+        *sources(settings),
     ]  # fmt: skip
     console.print("\n".join(line for line in lines if line), highlight=False)
+
+
+def sources(settings: Settings) -> list[str]:
+    """Where the price of each model is from, once each."""
+    from glan_dspy.pricing import models_of, tariffs_of
+
+    models, tariffs = models_of(settings), tariffs_of(settings)
+    told = (f"{models[part]}: {tariff.source}" for part, tariff in tariffs.items() if tariff.source)
+    return list(dict.fromkeys(told))
 
 
 def about(amount: Range, form: str = ",.0f") -> str:

@@ -47,9 +47,10 @@ def language_of(ask: Ask) -> Words:
 
 
 def duplicate(ask: Ask, words: Words, bucket: int, copy: int) -> Said:
-    """One of a few questions that many items get; a copy may differ in its first figure."""
+    """One of a few questions that many items of a discipline get; a copy may differ in its first figure."""
     # A text seed: equal for every item of the bucket, whatever its concepts are.
-    pieces = prose.question(words, Random(f"bucket {bucket}"), [], words.lists["something"][0].literals[0])
+    rng = Random(f"bucket {bucket} of {ask.inputs.get('discipline', '')}")
+    pieces = prose.question(words, rng, [], words.lists["something"][0].literals[0])
     text = re.sub(r"\d+", lambda figure: str(int(figure[0]) + copy), words.marks["space"].join(pieces), count=1)
     return _wrapped(ask, _cut(text, ask.max_tokens))
 

@@ -86,8 +86,13 @@ def refuse_differences(path: Path, about: dict[str, Any], values: dict[str, Any]
 
 
 def refuse_shrinking(path: Path, about: dict[str, Any], settings: Settings, named: list[dict[str, Any]]) -> None:
-    before = Settings.model_construct(**about["settings"])
-    if settings.samples_per_syllabus < before.samples_per_syllabus:
+    before = Settings.model_construct(**{**Settings().model_dump(), **about["settings"]})
+    if before.num_pairs and (settings.num_pairs or 0) < before.num_pairs:
+        raise UserError(
+            f"{path} has {before.num_pairs:,} pairs planned; --num-pairs {settings.num_pairs or 0:,} is fewer, and a "
+            "run only grows"
+        )
+    if not settings.num_pairs and settings.samples_per_syllabus < before.samples_per_syllabus:
         raise UserError(
             f"{path} has {before.samples_per_syllabus} questions a syllabus planned; "
             f"{settings.samples_per_syllabus} is fewer, and a run only grows"

@@ -7,16 +7,25 @@ from typing import Any
 
 from glan_dspy.engines.base import Call
 from glan_dspy.engines.journal import reply_line
+from glan_dspy.gates.line import Gates
+from glan_dspy.gates.verdict import Verdict
 from glan_dspy.records import Discipline, Instruction, Question, Rejected, Subject, Syllabus
+from glan_dspy.run.course import Course, Goal
 from glan_dspy.run.store import Shelf
 from glan_dspy.run.tally import Tally
+from glan_dspy.settings import Settings
+
+NO_COURSE = Course((), Settings(), Goal())
+"""Of a discipline without subjects, and of one whose questions came from a file."""
 
 
 class Branch:
     """Loaded when its discipline's turn comes, dropped when that is done: memory holds the open ones only."""
 
-    def __init__(self, discipline: Discipline, shelf: Shelf, tally: Tally) -> None:
-        self.discipline, self.shelf, self.tally = discipline, shelf, tally
+    def __init__(self, discipline: Discipline, shelf: Shelf, tally: Tally, gates: Gates) -> None:
+        self.discipline, self.shelf, self.tally, self.gates = discipline, shelf, tally, gates
+        self.course = NO_COURSE
+        """Which samples are next, once the subjects are there."""
         self.jobs = 0
         """Jobs of this discipline that wait or run; at 0 it is done."""
         self.failed = False
@@ -27,27 +36,68 @@ class Branch:
         self.syllabi: dict[str, Syllabus] = {}
         self.replies: dict[str, dict[str, Any]] = {}
         self.unanswered: dict[str, Question] = {}
-        self.settled: set[str] = set()
-        """Ids of the questions and syllabi that are accepted or rejected: nothing is left to do for them."""
+        self.accepted: set[str] = set()
+        self.held_out: dict[str, str] = {}
+        """The test set: each question's id and text."""
+        self.rejected: set[str] = set()
+        """Ids of questions and syllabi; what was accepted later is not among them."""
+        self.answering = 0
+        """Answers that are asked for now."""
+        self.bought_before = 0
+        """Questions for training pairs that earlier commands bought."""
+        self.judging = False
+        self._closed: set[str] = set()
         self.rejections: Counter[str] = Counter()
 
-    def load(self) -> None:
-        """Reads the files. Takes a while for a large discipline; run it in a thread."""
+    def load(self, *, count: bool = True) -> None:
+        """Reads the files, and counts what they hold. Takes a while for a large discipline; run it in a thread."""
         shelf = self.shelf
         self.subjects = shelf.subjects()
         self.syllabi = shelf.syllabi()
         self.replies = {line["id"]: line for line in shelf.read("replies") if {"id", "text", "call"} <= line.keys()}
-        accepted = shelf.ids("instructions")
-        self.settled |= accepted
+        self.accepted = shelf.ids("instructions")
+        self.held_out = {pair.id: pair.question for pair in shelf.held_out()}
+        fallen: set[str] = set()
         for item in shelf.rejected():
             self.rejections[item.id] += 1
-            self.settled.add(item.id)
-        asked = 0
+            if item.id not in self.accepted and item.id not in self.held_out:
+                self.rejected.add(item.id)
+                self.tally.rejected[item.reason] += count
+                if item.stage == "question":
+                    fallen.add(item.id)
+        asked = set(fallen)
         for question in shelf.questions():
-            asked += 1
-            if question.id not in self.settled:
+            asked.add(question.id)
+            if self.is_settled(question.id):
+                if question.id not in fallen:
+                    self.gates.remember(question.id, question.question)
+            else:
                 self.unanswered[question.id] = question
-        self._count(asked, len(accepted))
+        self.bought_before = len(asked - self.held_out.keys())
+        if count:
+            self._count(len(asked), len(self.accepted))
+
+    def is_settled(self, id: str) -> bool:
+        """Whether a question or a syllabus is accepted or rejected: nothing is left to do for it."""
+        return id in self.accepted or id in self.rejected or id in self.held_out
+
+    def came_well(self, id: str) -> bool:
+        return id in self.accepted or id in self.held_out
+
+    def pairs(self, phase: str) -> int:
+        return len(self.held_out if phase == "holdout" else self.accepted)
+
+    def has_enough(self) -> bool:
+        """Whether the answers that are asked for now may already bring all that the phase is to have."""
+        phase = self.course.phase
+        return phase.goal is not None and self.pairs(phase.name) + self.answering >= phase.goal
+
+    def close_test_set(self) -> None:
+        """From now on nothing passes that overlaps with the test set."""
+        for id, question in self.held_out.items():
+            if id not in self._closed:
+                self.gates.hold_out(id, question)
+                self._closed.add(id)
 
     def _count(self, questions: int, instructions: int) -> None:
         tally = self.tally
@@ -56,8 +106,7 @@ class Branch:
         tally.questions += questions
         tally.instructions += instructions
         tally.found += instructions
-        for item in self.shelf.rejected():
-            tally.rejected[item.reason] += 1
+        tally.held_out += len(self.held_out)
 
     # --- calls ------------------------------------------------------------------------------------
 
@@ -95,18 +144,41 @@ class Branch:
 
     def add_syllabus(self, syllabus: Syllabus) -> None:
         self.shelf.append("syllabi", syllabus)
+        self.syllabi[syllabus.id] = syllabus
         self.tally.syllabi += 1
 
     def add_question(self, question: Question) -> None:
         self.shelf.append("questions", question)
         self.tally.questions += 1
 
-    def add_instruction(self, instruction: Instruction) -> None:
-        self.shelf.append("instructions", instruction)
-        self.settled.add(instruction.id)
-        self.tally.instructions += 1
+    def accept(self, pair: Instruction) -> None:
+        """Puts the pair into the file of what is being made: the test set, or the training pairs."""
+        if self.course.phase.name == "holdout":
+            self.shelf.append("holdout", pair)
+            self.held_out[pair.id] = pair.question
+            self.tally.held_out += 1
+        else:
+            self.shelf.append("instructions", pair)
+            self.accepted.add(pair.id)
+            self.tally.instructions += 1
+        self.rejected.discard(pair.id)
+
+    def drop(self, question: Question, stage: str, verdict: Verdict, raw: str) -> None:
+        """Puts away what did not pass a gate."""
+        found, item = dict(verdict.found), question.model_dump()
+        self.reject(
+            Rejected(
+                id=question.id,
+                stage=stage,
+                reason=verdict.reason,
+                detail=verdict.detail,
+                raw=raw,
+                found=found,
+                item=item,
+            )
+        )
 
     def reject(self, item: Rejected) -> None:
         self.shelf.append("rejected", item)
-        self.settled.add(item.id)
+        self.rejected.add(item.id)
         self.tally.rejected[item.reason] += 1

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from glan_dspy.engines.base import Call
 from glan_dspy.engines.budget import REACHED
 from glan_dspy.engines.forms import Forms
 from glan_dspy.errors import BadReply, Stopped, UserError
+from glan_dspy.gates.contamination import Overlap, read_benchmarks
 from glan_dspy.outline import write_outline
 from glan_dspy.program import GLAN, open_program
 from glan_dspy.records import Discipline, Question, normalise
@@ -30,6 +32,7 @@ from glan_dspy.run.collector import rare_collections
 from glan_dspy.run.crew import first_line
 from glan_dspy.run.lines import Line
 from glan_dspy.run.money import known_tariffs, open_budget
+from glan_dspy.run.quota import Quota, open_quota
 from glan_dspy.run.store import Run, write_whole
 from glan_dspy.run.tally import Outcome
 from glan_dspy.run.walk import Walk
@@ -60,12 +63,16 @@ def generate(
 
 
 def answer(
-    run: Run, settings: Settings, questions: Sequence[Question], display: Display = lambda walk: nullcontext()
+    run: Run, settings: Settings, questions: Iterable[Question], display: Display = lambda walk: nullcontext()
 ) -> Outcome:
-    """Answers questions that came from a file; those that the run already holds are not added again."""
+    """Answers questions that came from a file; those that the run already holds are not added again.
+
+    They are let go of as soon as they are in the run's files: of an iterator nothing is left in memory then.
+    """
     grouped: dict[str, dict[str, Question]] = {}
     for question in questions:
         grouped.setdefault(normalise(question.discipline), {})[question.id] = question
+    del questions
     disciplines = {name: Discipline(name=next(iter(some.values())).discipline) for name, some in grouped.items()}
     if run.exists:
         disciplines = {normalise(old.name): old for old in run.disciplines()} | disciplines
@@ -74,7 +81,9 @@ def answer(
         for name, discipline in disciplines.items():
             shelf = run.shelf(discipline)
             known = shelf.ids("questions")
-            shelf.append("questions", *(q for id, q in grouped.get(name, {}).items() if id not in known))
+            new = (q for id, q in grouped.pop(name, {}).items() if id not in known)
+            while some := tuple(islice(new, 1000)):
+                shelf.append("questions", *some)
             shelf.close()
 
     return _walk(run, settings, tuple(disciplines.values()), display, before=take_in, answers_only=True)
@@ -96,9 +105,11 @@ def _walk(
     # A missing key or price is told before the run directory is made.
     connect(settings, answers_only=answers_only)
     known_tariffs(settings, answers_only=answers_only)
+    benchmarks = benchmarks_of(settings)
 
     async def main() -> Outcome:
-        walk = Walk(run, glan, disciplines)
+        quota = Quota(settings) if answers_only else open_quota(run, settings, disciplines)
+        walk = Walk(run, glan, disciplines, quota, benchmarks)
         # Where a record could not be written, or a bug lost it, its batch stays open for the next command.
         with (
             batch_journal(run, settings, walk.crew.sound) as batches,
@@ -128,6 +139,16 @@ def _walk(
         before()
         with log_to(run.path / settings.logfile_name), bulk(settings):
             return run_to_its_end(main())
+
+
+def benchmarks_of(settings: Settings) -> Overlap | None:
+    """The items of `--against`; None without any. Raises UserError for a file that cannot be read so."""
+    if not (settings.against and settings.gates):
+        return None
+    overlap = Overlap()
+    for item in read_benchmarks([Path(path) for path in settings.against], settings.against_field):
+        overlap.add(*item)
+    return overlap
 
 
 def forms_of(run: Run) -> Forms:

@@ -59,6 +59,9 @@ def counts(settings: Settings, disciplines: int) -> dict[str, int]:
     rounds = 2 if s.draft_first else 1
     subjects = disciplines * s.max_number_of_subjects
     questions = subjects * s.samples_per_syllabus
+    if s.num_pairs:
+        subjects, questions = min(subjects, s.num_pairs), s.num_pairs
+    questions += disciplines * s.holdout
     taxonomy = {"taxonomy": s.num_taxonomy_queries} if s.generate_disciplines else {}
     return {
         **taxonomy,

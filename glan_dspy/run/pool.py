@@ -49,7 +49,11 @@ class Pool:
         return {lane.name: lane.running for lane in self.lanes}
 
     async def run(self) -> None:
-        """Until nothing runs and nothing may start. Raises the first error that a job let through."""
+        """Until nothing runs and nothing may start. Raises the first error that a job let through.
+
+        It may run again, for jobs that were added meanwhile.
+        """
+        self._idle.clear()
         self._start()
         if self._tasks:
             await self._idle.wait()

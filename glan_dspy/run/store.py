@@ -5,8 +5,11 @@
     RUN/replies.jsonl calls.jsonl     of the taxonomy
     RUN/disciplines/<slug>-<id6>/     one writer at a time: the unit of resuming and of loss
         replies.jsonl                 every paid reply that is not itself a record yet
-        subjects.jsonl syllabi.jsonl questions.jsonl instructions.jsonl
+        subjects.jsonl syllabi.jsonl questions.jsonl
+        instructions.jsonl            accepted pairs
+        holdout.jsonl                 the test set
         rejected.jsonl                every dropped item, whole, with stage and reason
+        decisions.jsonl               which accepted pairs `curate` dropped, and why
         calls.jsonl                   one line an attempt: tokens, cost, finish reason, seconds
 
 Files only append. An accepted id supersedes its reject.
@@ -30,7 +33,7 @@ from glan_dspy.run.lines import Appender, Line
 
 R = TypeVar("R", bound=Record)
 
-FILES = ("replies", "subjects", "syllabi", "questions", "instructions", "rejected", "calls")
+FILES = ("replies", "subjects", "syllabi", "questions", "instructions", "holdout", "rejected", "calls")
 
 
 class Shelf:
@@ -79,6 +82,9 @@ class Shelf:
 
     def instructions(self) -> Iterator[Instruction]:
         return self._records("instructions", Instruction)
+
+    def held_out(self) -> Iterator[Instruction]:
+        return self._records("holdout", Instruction)
 
     def rejected(self) -> Iterator[Rejected]:
         return self._records("rejected", Rejected)

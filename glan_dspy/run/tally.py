@@ -17,6 +17,8 @@ class Tally:
     instructions: int = 0
     found: int = 0
     """Pairs that earlier commands on this run had already made; part of `instructions`."""
+    held_out: int = 0
+    """Pairs of the test sets."""
     rejected: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
     """Items that got no reply, by the kind of failure; a rerun tries them again."""
@@ -58,5 +60,7 @@ class Outcome:
     bugs: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     """Names of the disciplines with open items, or with no subjects."""
+    short: dict[str, tuple[int, bool]] = field(default_factory=dict)
+    """With `--num-pairs`, of each discipline's name: pairs that it lacks, and whether it has no combination left."""
     why: str = ""
     """What went wrong in the last of them."""

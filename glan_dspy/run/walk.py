@@ -11,56 +11,88 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
 
+from dspy.utils.exceptions import LMError
+
+from glan_dspy.engines.base import Call
 from glan_dspy.errors import BadReply
+from glan_dspy.gates.contamination import Overlap
+from glan_dspy.gates.line import Gates
 from glan_dspy.making import make_instruction, make_question, make_syllabus
 from glan_dspy.program import GLAN
 from glan_dspy.records import (
     Discipline,
+    Instruction,
     Question,
     Rejected,
-    Sample,
     Subject,
     Syllabus,
     merge_subjects,
-    question_id,
     syllabus_id,
 )
 from glan_dspy.run.batches import WIDE
 from glan_dspy.run.branch import Branch
+from glan_dspy.run.course import Course
 from glan_dspy.run.crew import Crew, Work
 from glan_dspy.run.pool import Lane, Pool
+from glan_dspy.run.quota import Quota
+from glan_dspy.run.rounds import Candidate, Group
 from glan_dspy.run.store import Run
 from glan_dspy.run.tally import Outcome, Tally
-from glan_dspy.sampling import sample_syllabus
 from glan_dspy.settings import Settings
 
 log = logging.getLogger("glan")
 
 
+MOST_WAITING = 5_000
+"""Questions of a discipline that may wait for slower ones before them, until no more of it are begun."""
+
+
 class Walk:
     """One walk over a run's disciplines, with the models that `glan` is connected to."""
 
-    def __init__(self, run: Run, glan: GLAN, disciplines: Iterable[Discipline]) -> None:
+    def __init__(
+        self,
+        run: Run,
+        glan: GLAN,
+        disciplines: Iterable[Discipline],
+        quota: Quota | None = None,
+        benchmarks: Overlap | None = None,
+    ) -> None:
         self.glan, self.settings = glan, glan.settings
         self.disciplines = tuple(disciplines)
+        self.quota = quota or Quota(self.settings)
+        self.benchmarks = benchmarks
         self.pool = Pool(lanes(self.settings))
         self.tally = Tally(disciplines=len(self.disciplines))
         self.crew = Crew(run, self.settings, self.pool, self.tally)
+        self.most_waiting = 1 << 60 if self.settings.batch else MOST_WAITING
 
     async def __call__(self, *, answers_only: bool = False) -> Outcome:
         """Walks until nothing is left, a stop is asked for, or something ends the run."""
         first = self._imported if answers_only else self._discipline
-        self.pool.add("discipline", *(self.crew.opening(discipline, first) for discipline in self.disciplines))
-        return await self.crew.work()
+        self._open([d for d in self.disciplines if answers_only or self.quota.wants(d)], first)
+        outcome = await self.crew.work(lambda: self._open(self.quota.grant(self.disciplines), first))
+        outcome.short = self.quota.shortfall(self.disciplines)
+        return outcome
+
+    def _open(self, disciplines: Sequence[Discipline], first: Callable[[Branch], Awaitable[None]]) -> bool:
+        """Adds the jobs that open these disciplines; false where there are none."""
+        self.pool.add("discipline", *(self.crew.opening(d, first, self._gates) for d in disciplines))
+        return bool(disciplines)
+
+    def _gates(self) -> Gates:
+        return Gates(self.settings, self.benchmarks)
 
     def planned_questions(self) -> int:
         """How many there will be, as far as is known: more subjects are guessed where none are listed yet."""
         s, known = self.settings, self.tally.subjects
+        if s.num_pairs:
+            return s.num_pairs
         listed = max(1, self.tally.disciplines_done + len(self.crew.open))
         a_discipline = known / listed if known else s.max_number_of_subjects
         return round(max(known, a_discipline * self.tally.disciplines) * s.samples_per_syllabus)
@@ -68,7 +100,7 @@ class Walk:
     def _reject(self, branch: Branch, id: str, stage: str, bad: BadReply, item: dict[str, Any]) -> None:
         branch.reject(Rejected(id=id, stage=stage, reason=bad.reason, detail=bad.detail, raw=bad.raw, item=item))
 
-    # --- the stages ---------------------------------------------------------------------------------
+    # --- rounds -------------------------------------------------------------------------------------
 
     async def _discipline(self, branch: Branch) -> None:
         if not branch.subjects:
@@ -78,11 +110,97 @@ class Walk:
                 self.crew.outcome.why = "the model gave no usable list of subjects; rejected.jsonl has its replies"
                 return
             branch.add_subjects(subjects)
-        self.crew.add(
-            branch,
-            "syllabus",
-            [partial(self._syllabus, branch, subject) for subject in branch.subjects],
+        goal = self.quota.goal(branch.discipline)
+        branch.course = Course(branch.subjects, self.settings, goal, branch.pairs)
+        self._next_round(branch)
+
+    def _next_round(self, branch: Branch) -> None:
+        course = branch.course
+        round = course.next_round()
+        if course.phase.name == "training":
+            branch.close_test_set()
+        if round is None:
+            self.quota.done(branch.discipline, branch.pairs("training"), self._bought(branch), dry=course.phase.dry)
+        else:
+            self.crew.add(branch, "syllabus", [partial(self._syllabus, branch, group) for group in round.groups])
+
+    def _bought(self, branch: Branch) -> int:
+        """Candidates of the training pairs; of a discipline that had them all, those that are on file."""
+        return max(branch.course.phase.asked, branch.bought_before)
+
+    async def _syllabus(self, branch: Branch, group: Group) -> None:
+        try:
+            syllabus = await self._syllabus_of(branch, group.subject)
+        except LMError as error:
+            if self.crew.leaves_open(error):
+                branch.course.current.skip(group)
+                self._judge(branch)
+            raise
+        candidates = branch.course.open(group, syllabus)
+        if syllabus and len(candidates) < group.wanted:
+            self._tell_exhausted(branch, group.subject, len(candidates), group.wanted)
+        if branch.course.current.over:
+            self._next_round(branch)
+        else:
+            branch.course.current.let_in(group, lambda: self._questions(branch, candidates), self.most_waiting)
+            self._judge(branch)
+
+    def _tell_exhausted(self, branch: Branch, subject: Subject, found: int, wanted: int) -> None:
+        self.tally.exhausted += 1
+        log.warning(
+            "%s, %s: its syllabus had %d combinations of sessions and concepts left, %d questions were planned",
+            branch.discipline.name,
+            subject.name,
+            found,
+            wanted,
         )
+
+    def _questions(self, branch: Branch, candidates: Sequence[Candidate]) -> None:
+        """Adds a job for each candidate whose question is not there; what is settled is counted."""
+        jobs: list[Work] = []
+        for candidate in candidates:
+            if branch.is_settled(candidate.id):
+                self._settle(branch, candidate, made=branch.came_well(candidate.id))
+            elif question := branch.unanswered.pop(candidate.id, None):
+                branch.course.current.arrive(candidate, question)
+            else:
+                jobs.append(partial(self._question, branch, candidate))
+        self._add_questions(branch, jobs)
+        self._judge(branch)
+
+    def _judge(self, branch: Branch) -> None:
+        """Judges the questions whose turn has come; those that pass get their answers."""
+        if branch.judging:
+            return  # further down on the stack: it goes on there
+        branch.judging = True
+        try:
+            while (round := branch.course.round) is not None:
+                for candidate in round.due():
+                    self._judge_one(branch, candidate)
+                if not round.admit(self.most_waiting):
+                    break
+        finally:
+            branch.judging = False
+
+    def _judge_one(self, branch: Branch, candidate: Candidate) -> None:
+        question, candidate.question = candidate.question, None
+        assert question is not None
+        if verdict := branch.gates.question(question):
+            branch.drop(question, "question", verdict, question.question)
+            self._settle(branch, candidate, made=False)
+        elif self.settings.generate_question_only:
+            self._settle(branch, candidate, made=True)
+        elif branch.has_enough():
+            self._settle(branch, candidate, made=False)
+        else:
+            branch.answering += 1
+            self.crew.add(branch, "answer", [partial(self._answer, branch, question, candidate)])
+
+    def _settle(self, branch: Branch, candidate: Candidate, *, made: bool) -> None:
+        if branch.course.settle(candidate, made=made):
+            self._next_round(branch)
+
+    # --- what is asked ------------------------------------------------------------------------------
 
     async def _subjects(self, branch: Branch) -> tuple[Subject, ...]:
         """The merged subjects of all queries, in query order; a rejected query leaves its place empty."""
@@ -118,21 +236,21 @@ class Walk:
             return []
         return list(reply.subjects)
 
-    async def _syllabus(self, branch: Branch, subject: Subject) -> None:
+    async def _syllabus_of(self, branch: Branch, subject: Subject) -> Syllabus | None:
+        """The subject's syllabus, from the file or the model; None where the model gave none that can be used."""
         id = syllabus_id(subject.id)
-        if id in branch.settled:
-            return
-        syllabus = branch.syllabi.pop(id, None)
-        if syllabus is None:
-            made: Syllabus
-            try:
-                made, _ = await self.crew.ask(branch, "syllabus", id, lambda: self._design(subject), keep=True)
-            except BadReply as bad:
-                self._reject(branch, id, "syllabus", bad, subject.model_dump())
-                return
-            branch.add_syllabus(made)
-            syllabus = made
-        self._questions(branch, subject, syllabus)
+        if known := branch.syllabi.get(id):
+            return known
+        if branch.is_settled(id):
+            return None
+        made: Syllabus
+        try:
+            made, _ = await self.crew.ask(branch, "syllabus", id, lambda: self._design(subject), keep=True)
+        except BadReply as bad:
+            self._reject(branch, id, "syllabus", bad, subject.model_dump())
+            return None
+        branch.add_syllabus(made)
+        return made
 
     async def _design(self, subject: Subject) -> Syllabus:
         s = self.settings
@@ -140,30 +258,6 @@ class Walk:
             subject=subject, max_sessions=s.max_number_of_session_name, language=s.curriculum_language
         )
         return make_syllabus(subject, designed, s.max_number_of_session_name)
-
-    def _questions(self, branch: Branch, subject: Subject, syllabus: Syllabus) -> None:
-        """Adds a job for each sample that is not settled: its question, or only its answer."""
-        s = self.settings
-        samples = sample_syllabus(syllabus, s.samples_per_syllabus, s.double_share, s.seed)
-        if len(samples) < s.samples_per_syllabus:
-            self.crew.tally.exhausted += 1
-            log.warning(
-                "%s, %s: its syllabus has %d combinations of sessions and concepts, %d questions were planned",
-                branch.discipline.name,
-                subject.name,
-                len(samples),
-                s.samples_per_syllabus,
-            )
-        jobs: list[Work] = []
-        for sample in samples:
-            id = question_id(syllabus, sample)
-            if id in branch.settled:
-                continue
-            if question := branch.unanswered.pop(id, None):
-                self._add_answer(branch, question)
-            else:
-                jobs.append(partial(self._question, branch, subject, syllabus, sample, id))
-        self._add_questions(branch, jobs)
 
     def _add_questions(self, branch: Branch, jobs: list[Work]) -> None:
         """The first alone, and the rest when it is through: they find the syllabus in the endpoint's prefix cache."""
@@ -180,30 +274,38 @@ class Walk:
         else:
             self.crew.add(branch, "question", [lead])
 
-    async def _question(self, branch: Branch, subject: Subject, syllabus: Syllabus, sample: Sample, id: str) -> None:
-        s = self.settings
+    async def _question(self, branch: Branch, candidate: Candidate) -> None:
+        s, round = self.settings, branch.course.current
+        subject, syllabus = candidate.group.subject, candidate.group.syllabus
+        assert syllabus is not None
+        held_out = branch.course.phase.name == "holdout"
+        make = partial(make_question, s, subject, syllabus, candidate.sample, id=candidate.id, held_out=held_out)
         try:
             reply, call = await self.crew.ask(
                 branch,
                 "question",
-                id,
+                candidate.id,
                 lambda: self.glan.question.acall(
-                    subject=subject, syllabus=syllabus, sample=sample, language=s.language
+                    subject=subject, syllabus=syllabus, sample=candidate.sample, language=s.language
                 ),
             )
         except BadReply as bad:
-            self._reject(branch, id, "question", bad, make_question(s, subject, syllabus, sample).model_dump())
-            return
-        question = make_question(s, subject, syllabus, sample, question=reply.question, question_call=call.id)
-        branch.add_question(question)
-        self._add_answer(branch, question)
+            self._reject(branch, candidate.id, "question", bad, make().model_dump())
+            self._settle(branch, candidate, made=False)
+        except LMError as error:
+            if self.crew.leaves_open(error):
+                candidate.state = "passed"
+            raise
+        else:
+            question = make(question=reply.question, question_call=call.id)
+            branch.add_question(question)
+            round.arrive(candidate, question)
+        finally:
+            self._judge(branch)
 
-    def _add_answer(self, branch: Branch, question: Question) -> None:
-        if not self.settings.generate_question_only:
-            self.crew.add(branch, "answer", [partial(self._answer, branch, question)])
-
-    async def _answer(self, branch: Branch, question: Question) -> None:
+    async def _answer(self, branch: Branch, question: Question, candidate: Candidate | None = None) -> None:
         s = self.settings
+        made = False
         try:
             reply, call = await self.crew.ask(
                 branch,
@@ -218,38 +320,59 @@ class Walk:
             )
         except BadReply as bad:
             self._reject(branch, question.id, "answer", bad, question.model_dump())
-            return
-        branch.add_instruction(make_instruction(s, question, reply.answer, call))
+        else:
+            made = self._take(branch, make_instruction(s, question, reply.answer, call), question, call)
+        finally:
+            branch.answering -= candidate is not None
+        if candidate is not None:
+            self._settle(branch, candidate, made=made)
+
+    def _take(self, branch: Branch, pair: Instruction, question: Question, call: Call) -> bool:
+        """Puts the pair where it belongs, or among the rejected; true when it was accepted."""
+        verdict = branch.gates.answer(pair, at_limit=at_limit(call, self.settings.answer_max_tokens))
+        if verdict:
+            branch.drop(question, "answer", verdict, pair.answer)
+        else:
+            branch.accept(pair)
+        return not verdict
 
     # --- questions that came from a file --------------------------------------------------------------
 
     async def _imported(self, branch: Branch) -> None:
-        self._next_imported(branch, iter(branch.unanswered.values()))
+        branch.unanswered.clear()  # there may be a million: they are read again as their turns come
+        self._next_imported(branch, (q for q in branch.shelf.questions() if not branch.is_settled(q.id)))
 
     def _next_imported(self, branch: Branch, questions: Iterator[Question]) -> None:
         """Adds a few answers at a time, by a job of the lane before them, which waits while they pile up."""
 
         async def job() -> None:
             for question in (some := list(islice(questions, 16))):
-                self._add_answer(branch, question)
+                self.crew.add(branch, "answer", [partial(self._answer, branch, question)])
             if some:
                 self._next_imported(branch, questions)
 
         self.crew.add(branch, "question", [job])
 
 
+def at_limit(call: Call, limit: int) -> bool:
+    """Whether the reply is as long as it was allowed to be, whatever it says of its end."""
+    used = call.response.usage.output_tokens if call.response else None
+    return used is not None and used >= limit
+
+
 def lanes(settings: Settings) -> list[Lane]:
     """The stages as lanes of the pool, with as much stock before each as keeps the next one busy.
 
-    A syllabus takes a model some eight times as long as a question, so that many questions are kept in stock.
+    A stage's stock lasts half as long again as the call before it takes, and two questions longer.
     """
     s = settings
     if s.batch:
         # Breadth first: whole generations of calls go into one batch, and wait there for hours.
         gains = {"discipline": s.max_number_of_subjects, "syllabus": s.samples_per_syllabus, "question": 1, "answer": 1}
         return [Lane(name, limit=WIDE, window=1 << 60, gain=gain) for name, gain in gains.items()]
-    stock = 8 * s.question_batch_size
-    syllabi = 1 + math.ceil(2 * stock / s.samples_per_syllabus)
+    stock = math.ceil(s.question_batch_size * max(8, 2 + 1.5 * questions_long(s, 1 + s.max_number_of_session_name)))
+    subjects = s.question_batch_size * (2 + 1.5 * questions_long(s, s.max_number_of_subjects))
+    syllabi = 1 + math.ceil(max(2 * stock, subjects) / s.samples_per_syllabus)
     answers = 1 << 60 if s.generate_question_only else s.answer_batch_size + s.question_batch_size
     return [
         Lane("discipline", limit=s.concurrency, window=1 << 60, gain=s.max_number_of_subjects),
@@ -257,3 +380,12 @@ def lanes(settings: Settings) -> list[Lane]:
         Lane("question", limit=s.question_batch_size, window=stock),
         Lane("answer", limit=s.answer_batch_size, window=answers),
     ]
+
+
+PART = 0.55
+"""Of the length of a question: a class session with its concepts, some 110 tokens; a subject has fewer."""
+
+
+def questions_long(settings: Settings, parts: int) -> float:
+    """How many times as long as a question a list of so many sessions or subjects takes a model, about."""
+    return PART * parts * (2 if settings.draft_first else 1)

@@ -221,7 +221,7 @@ def test_the_file_of_reservations_holds_what_is_open_and_not_much_more(moves: li
         file = Path(folder) / "reserved.jsonl"
         book = ledger.Ledger(file, [{"id": "old", "usd": 1.0}], lambda: open_ids)
         for number, move in enumerate(moves):
-            if move in open_ids or str(move) in open_ids:
+            if str(move) in open_ids:
                 del open_ids[str(move)]
             else:
                 open_ids[str(move)] = None

@@ -1,0 +1,117 @@
+"""One discipline's way through its phases and rounds: which samples are next, and which the run already knows."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from glan_dspy.records import Sample, Subject, Syllabus, digest, question_id
+from glan_dspy.run.rounds import Candidate, Group, Phase, Plot, Round
+from glan_dspy.sampling import sample_syllabus
+from glan_dspy.settings import Settings
+
+SPARE = 5
+"""Candidates that a test set may always have beyond its size: a share of a few pairs is none."""
+
+
+class Goal(NamedTuple):
+    """What a discipline is to bring."""
+
+    pairs: int | None = None
+    """For training; None: whatever comes of the samples of every syllabus."""
+    allowance: int = 0
+    """Most candidates bought for them."""
+    held_out: int = 0
+    """For the test set, besides."""
+
+
+class Course:
+    """`have` tells how many pairs of a phase there are already, whichever round they are of."""
+
+    def __init__(
+        self, subjects: Sequence[Subject], settings: Settings, goal: Goal, have: Callable[[str], int] = lambda name: 0
+    ) -> None:
+        self.settings, self.have = settings, have
+        self.phases = list(phases(subjects, settings, goal))
+        self.round: Round | None = None
+        self._asked: defaultdict[str, set[str]] = defaultdict(set)
+        """By subject, the ids of the questions that are asked or were."""
+
+    @property
+    def phase(self) -> Phase:
+        return self.phases[0]
+
+    @property
+    def current(self) -> Round:
+        assert self.round is not None, "no round has begun"
+        return self.round
+
+    def next_round(self) -> Round | None:
+        """The next round, of the next phase where this one has come to its end; None after the last."""
+        while True:
+            self.round = None if self.reached else self.phase.next_round()
+            if self.round is not None or len(self.phases) == 1:
+                return self.round
+            del self.phases[0]
+
+    @property
+    def reached(self) -> bool:
+        """Whether all pairs are there: then the rounds need not be gone through again.
+
+        Those of the test set are: what was asked for it is not asked for training.
+        """
+        goal = self.phase.goal
+        return self.phase.name == "training" and goal is not None and self.have("training") >= goal
+
+    def open(self, group: Group, syllabus: Syllabus | None) -> list[Candidate]:
+        """The group's candidates, none without a syllabus. Fewer than wanted: there are no more combinations."""
+        plot, group.syllabus = self.phase.plots[group.place], syllabus
+        samples = list(self._samples(syllabus, group)) if syllabus else []
+        plot.asked += len(samples)
+        plot.dry = len(samples) < group.wanted
+        candidates = [Candidate(id, sample, group) for id, sample in samples]
+        self.current.open(group, candidates)
+        return candidates
+
+    def settle(self, candidate: Candidate, *, made: bool) -> bool:
+        """Counts a candidate as accepted or fallen. True when that was its round's last."""
+        self.phase.plots[candidate.group.place].made += made
+        candidate.state = "passed"
+        self.current.unsettled -= 1
+        return self.current.over
+
+    def _samples(self, syllabus: Syllabus, group: Group) -> Iterator[tuple[str, Sample]]:
+        """The next `wanted` samples of the syllabus that no question was asked about."""
+        asked = self._asked[group.subject.id]
+        pool = self._held_out(syllabus) if self.phase.name == "holdout" else self._training(syllabus, group.wanted)
+        found = [(id, sample) for id, sample in pool if id not in asked][: group.wanted]
+        asked.update(id for id, _ in found)
+        yield from found
+
+    def _training(self, syllabus: Syllabus, wanted: int) -> Iterator[tuple[str, Sample]]:
+        s = self.settings
+        count = len(self._asked[syllabus.subject_id]) + wanted
+        for sample in sample_syllabus(syllabus, count, s.double_share, s.seed):
+            yield question_id(syllabus, sample), sample
+
+    def _held_out(self, syllabus: Syllabus) -> list[tuple[str, Sample]]:
+        """Of a beginning of the syllabus's samples, of a length that never changes, those of lowest hash first."""
+        s = self.settings
+        count = max(20, 4 * math.ceil(s.holdout / max(1, len(self.phase.plots))))
+        samples = sample_syllabus(syllabus, count, s.double_share, s.seed)
+        named = ((question_id(syllabus, sample), sample) for sample in samples)
+        return sorted(named, key=lambda pair: digest("holdout", pair[0]))
+
+
+def phases(subjects: Sequence[Subject], settings: Settings, goal: Goal) -> Iterator[Phase]:
+    """The held-out pairs first: what training pairs are compared with must be there before them."""
+
+    def plots() -> list[Plot]:
+        return [Plot(subject) for subject in subjects]
+
+    if goal.held_out:
+        most = max(goal.held_out + SPARE, math.ceil(goal.held_out * settings.candidate_budget))
+        yield Phase("holdout", goal.held_out, most, 0, plots())
+    yield Phase("training", goal.pairs, goal.allowance, settings.samples_per_syllabus, plots())
