@@ -1,10 +1,14 @@
-"""The four ways of `benchmarks.speed`, each a driver of one process against benchmarks.fast_server.
+"""The five ways of `benchmarks.speed`, each a driver of one process against benchmarks.fast_server.
 
-    aiohttp   a ready body through orjson.dumps, aiohttp's post, orjson.loads of the reply (where the answer is JSON,
-              of that as well, without validation): the floor
+    aiohttp   as its documentation writes it: `session.post(url, json=body)` and `await reply.json()` (both are Python's
+              `json`); where the answer is an object, that is validated by the pydantic model that `glan` uses
+    floor     the same with orjson instead of `json`, and of an object no more than orjson.loads: nothing is checked
     openai    AsyncOpenAI(http_client=DefaultAioHttpClient()).chat.completions.create, typed
     dspy      dspy.Predict with its default LM and adapter, `acall`; its cache off, or it would send one request
     glan      this project's whole run, `glan_dspy.run.generate.generate` into a new run directory on disk
+
+All but dspy send the bodies of a run, with its schema. `aiohttp` gives back what `glan` does, checked objects, and
+so it is what `glan` is compared with; `floor` shows the least that a call can cost here.
 
 `python -m benchmarks.clients '{"client": "glan", ...}'` measures once and prints a line of JSON: a process of
 its own for every figure, so that CPU and memory are that client's alone.
@@ -99,7 +103,16 @@ def bodies(kind: str) -> list[Json]:
     return made
 
 
-# --- the three that are compared with ---------------------------------------------------------------
+def reply_model(kind: str) -> Any:
+    """The pydantic model of a structured reply; None where the reply is text."""
+    from glan_dspy.adapters import CompactAdapter
+
+    return CompactAdapter().plan(syllabi()[0][0]).model if kind == "json" else None
+
+
+# --- the four that are compared with ----------------------------------------------------------------
+
+HEADERS = {"content-type": "application/json", "authorization": "Bearer none"}
 
 
 async def in_turn(ask: Ask, calls: int, in_flight: int) -> None:
@@ -115,12 +128,27 @@ async def in_turn(ask: Ask, calls: int, in_flight: int) -> None:
 async def with_aiohttp(case: Case, calls: int) -> None:
     import aiohttp
 
-    asked, url = bodies(case.kind), case.url(case.kind) + "/chat/completions"
-    headers = {"content-type": "application/json", "authorization": "Bearer none"}
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=case.in_flight)) as session:
+    asked, url, checked = bodies(case.kind), case.url(case.kind) + "/chat/completions", reply_model(case.kind)
+    connector = aiohttp.TCPConnector(limit=case.in_flight)
+    async with aiohttp.ClientSession(connector=connector, headers=HEADERS) as session:
 
         async def ask(number: int) -> object:
-            async with session.post(url, data=orjson.dumps(asked[number % len(asked)]), headers=headers) as reply:
+            async with session.post(url, json=asked[number % len(asked)]) as reply:
+                content = (await reply.json())["choices"][0]["message"]["content"]
+                return checked.model_validate_json(content) if checked else content
+
+        await in_turn(ask, calls, case.in_flight)
+
+
+async def with_least(case: Case, calls: int) -> None:
+    import aiohttp
+
+    asked, url = bodies(case.kind), case.url(case.kind) + "/chat/completions"
+    connector = aiohttp.TCPConnector(limit=case.in_flight)
+    async with aiohttp.ClientSession(connector=connector, headers=HEADERS) as session:
+
+        async def ask(number: int) -> object:
+            async with session.post(url, data=orjson.dumps(asked[number % len(asked)])) as reply:
                 content = orjson.loads(await reply.read())["choices"][0]["message"]["content"]
                 return orjson.loads(content) if case.kind == "json" else content
 
@@ -190,6 +218,7 @@ def whole_run(case: Case, calls: int) -> int:
         question_batch_size=case.in_flight,
         answer_batch_size=case.in_flight,
         concurrency=case.in_flight,
+        gates=False,  # the server says the same to everybody; benchmarks.gates measures what they cost
     )
     with tempfile.TemporaryDirectory(prefix="glan-speed-") as folder:
         outcome = generate(Run(Path(folder) / "run"), settings, disciplines, lambda walk: watching(walk, case.marks))
@@ -240,6 +269,7 @@ def resident() -> float:
 
 CLIENTS: dict[str, Callable[[Case, int], Any]] = {
     "aiohttp": with_aiohttp,
+    "floor": with_least,
     "openai": with_openai,
     "dspy": with_dspy,
     "glan": whole_run,

@@ -1,11 +1,11 @@
-"""Speed of one process, beside three other ways of asking the same: CPU a call, calls a second, memory.
+"""Speed of one process, beside four other ways of asking the same: CPU a call, calls a second, memory.
 
-    uv run python -m benchmarks.speed               # medians of 5 rounds, about 25 minutes
+    uv run python -m benchmarks.speed               # medians of 5 rounds, about 30 minutes
     uv run python -m benchmarks.speed --quick       # one short round, about three minutes
     uv run python -m benchmarks.speed --memory      # memory at 1,000, 10,000 and 100,000 pairs, about 4 minutes
     uv run python -m benchmarks.speed --only glan --json
 
-`benchmarks/clients.py` says what the four clients are, `benchmarks/fast_server.py` what they ask. Each figure is
+`benchmarks/clients.py` says what the five clients are, `benchmarks/fast_server.py` what they ask. Each figure is
 of a process of its own, against a server of its own; the rounds go through all cases in turn, so that a
 machine that slows down in between slows them all. CPU is that of the client's process, all threads, user and
 system. With a latency, calls/s are counted while all are in flight (the middle 60 % of the answers).
@@ -26,7 +26,7 @@ import orjson
 
 from benchmarks.clients import Case
 
-CLIENTS = {"aiohttp": 8_000, "openai": 3_000, "dspy": 2_000, "glan": 8_000}
+CLIENTS = {"aiohttp": 8_000, "floor": 8_000, "openai": 3_000, "dspy": 2_000, "glan": 8_000}
 """Calls of each client without latency; a slower one needs fewer for the same precision."""
 CONDITIONS = (("text", 0.0, 256), ("json", 0.0, 256), ("text", 1.0, 256), ("text", 1.0, 1000))
 MARKS = (1_000, 10_000, 100_000)
@@ -102,17 +102,18 @@ def condition(case: Case) -> tuple[str, float, int]:
 
 def table(figures: Figures) -> str:
     lines = [
-        "| replies | latency | in flight | client | CPU ms a call | (least-most) | x aiohttp | calls/s | RSS MB |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| replies | latency | in flight | client | CPU ms a call | (least-most) | x aiohttp | x floor "
+        "| calls/s | RSS MB |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for case, found in figures.items():
         cpu = middle(found, "cpu_ms")
-        floor = next((f for c, f in figures.items() if c.client == "aiohttp" and condition(c) == condition(case)), None)
-        ratio = f"{cpu / middle(floor, 'cpu_ms'):.1f}" if floor else ""
+        of = {other.client: rounds for other, rounds in figures.items() if condition(other) == condition(case)}
+        ratios = [f"{cpu / middle(of[name], 'cpu_ms'):.2f}" if name in of else "" for name in ("aiohttp", "floor")]
         spread = f"{min(f['cpu_ms'] for f in found):.2f}-{max(f['cpu_ms'] for f in found):.2f}"
         lines.append(
-            f"| {case.kind} | {case.latency:g} s | {case.in_flight} | {case.client} | {cpu:.2f} | {spread} | {ratio} "
-            f"| {middle(found, 'calls_s'):.0f} | {middle(found, 'rss_mb'):.0f} |"
+            f"| {case.kind} | {case.latency:g} s | {case.in_flight} | {case.client} | {cpu:.2f} | {spread} "
+            f"| {' | '.join(ratios)} | {middle(found, 'calls_s'):.0f} | {middle(found, 'rss_mb'):.0f} |"
         )
     return "\n".join(lines)
 

@@ -105,12 +105,6 @@ class CompactAdapter(dspy.Adapter):
         only = next(iter(values.values())) if len(values) == 1 else None
         return only if isinstance(only, str) else _json(values)
 
-    def _call_postprocess(self, processed: Any, original: Any, outputs: list[Any], lm: Any, lm_kwargs: Json) -> Any:
-        # DSPy's own looks at every field for tool calls, citations and defaults; `parse` gives all fields anyway.
-        if processed is original and self.plan(original).plain and all(o and isinstance(o, str) for o in outputs):
-            return [self.parse(original, output) for output in outputs]
-        return super()._call_postprocess(processed, original, outputs, lm, lm_kwargs)
-
     def parse(self, signature: Any, completion: str) -> Json:
         """The output fields of a reply. Raises AdapterParseError with the reply's whole text."""
         plan = self.plan(signature)

@@ -39,10 +39,12 @@ from glan_dspy.records import (
     question_id,
     syllabus_id,
 )
-from glan_dspy.run.generate import bulk, generate, merge_fields
+from glan_dspy.run.command import bulk
+from glan_dspy.run.generate import generate
 from glan_dspy.run.money import known_tariffs
 from glan_dspy.run.store import Run
 from glan_dspy.run.tally import Outcome
+from glan_dspy.run.taxonomy import merge_fields
 from glan_dspy.sampling import sample_syllabus
 from glan_dspy.settings import Settings
 from glan_dspy.signatures import FieldOutline

@@ -18,6 +18,7 @@ import json
 import unicodedata
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
+from itertools import islice
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, model_serializer
@@ -101,6 +102,8 @@ class Question(Record):
     question_call: str = ""
     """The id of the call that made it, a line of calls.jsonl."""
     simulated: bool = False
+    held_out: bool = False
+    """Whether it was made for the test set."""
 
 
 class Instruction(Question):
@@ -126,6 +129,8 @@ class Rejected(Record):
     detail: str = ""
     raw: str = ""
     """The model's reply as it came."""
+    found: dict[str, Any] = {}
+    """What a gate found, where it can be said in parts: the other id, the benchmark's item, the span."""
     item: dict[str, Any] = {}
 
 
@@ -191,20 +196,23 @@ def slug(name: str) -> str:
 T = TypeVar("T")
 
 
-def _union(*lists: Iterable[str], key: Callable[[str], str] = normalise) -> tuple[str, ...]:
+def _union(*lists: Iterable[str]) -> tuple[str, ...]:
     """The strings in order of first appearance, equal names once, blanks dropped."""
     seen: dict[str, str] = {}
     for items in lists:
         for item in items:
             if text := item.strip():
-                seen.setdefault(key(text), text)
+                seen.setdefault(normalise(text), text)
     return tuple(seen.values())
 
 
 def _normalised(names: list[str]) -> list[str]:
     """`normalise` of each, as one text: a syllabus names fifty concepts."""
-    together = [name.strip() for name in normalise("\0".join(names)).split("\0")] if names else []
-    return together if len(together) == len(names) else [normalise(name) for name in names]
+    together = " ".join(names)
+    if together.isascii() and together.isprintable() and "  " not in together:  # no white space to collapse
+        return [name.lower() for name in names]
+    apart = [name.strip() for name in normalise("\0".join(names)).split("\0")] if names else []
+    return apart if len(apart) == len(names) else [normalise(name) for name in names]
 
 
 def merge_subjects(
@@ -240,14 +248,20 @@ def merge_sessions(sessions: Iterable[ClassSession], max_sessions: int) -> tuple
     """A syllabus's sessions with equal names merged (concepts of both) and empty ones left out."""
     sessions = list(sessions)
     texts = [text.strip() for session in sessions for text in (session.name, *session.key_concepts)]
-    key = dict(zip(texts, _normalised(texts), strict=True)).__getitem__
-    merged: dict[str, ClassSession] = {}
+    named = zip(_normalised(texts), texts, strict=True)
+    merged: dict[str, tuple[ClassSession, str, dict[str, str]]] = {}
     for session in sessions:
-        identity = key(session.name.strip())
-        first = merged.get(identity, session)
-        name, again = first.name.strip(), session.key_concepts if first is not session else ()
-        concepts = _union(first.key_concepts, again, key=key)
-        if (name, concepts) != (first.name, first.key_concepts):
-            first = first.model_copy(update={"name": name, "key_concepts": concepts})
-        merged[identity] = first
-    return tuple(s for s in merged.values() if s.name and s.key_concepts)[:max_sessions]
+        identity, name = next(named)
+        _, _, concepts = merged.setdefault(identity, (session, name, {}))
+        for key, concept in islice(named, len(session.key_concepts)):
+            if concept:
+                concepts.setdefault(key, concept)
+    whole = (_session(first, name, tuple(concepts.values())) for first, name, concepts in merged.values())
+    return tuple(session for session in whole if session.name and session.key_concepts)[:max_sessions]
+
+
+def _session(given: ClassSession, name: str, concepts: tuple[str, ...]) -> ClassSession:
+    """The session with this name and these concepts; itself where it has them."""
+    if given.name == name and given.key_concepts == concepts:
+        return given
+    return given.model_copy(update={"name": name, "key_concepts": concepts})

@@ -137,7 +137,7 @@ class Settings(BaseModel):
         True, "Judge every question and answer: language, leaks, copies, refusals, cut ends.", "content", _GATES
     )
     near_duplicates: float = _setting(
-        0.8, "Likeness at which a question counts as a copy within its discipline; 1: equal ones only.", "content",
+        0.7, "Likeness at which a question counts as a copy within its discipline; 1: equal ones only.", "content",
         _GATES, gt=0, le=1)  # fmt: skip
     against: tuple[str, ...] = _setting(
         (), "Benchmark file or folder (JSONL, Parquet, CSV, text) whose items no pair may contain (repeatable).",

@@ -63,7 +63,7 @@ class Stage(dspy.Module):
 
     name: str
     carries = False
-    """Whether a whole subject or discipline hangs on the reply: then also one that was cut or refused is asked again."""
+    """Whether a subject or a discipline hangs on the reply: then one that was cut or refused is asked again, too."""
     aforward: Callable[..., Awaitable[dspy.Prediction]]
 
     def __init__(self, options: Options | None = None) -> None:
@@ -108,13 +108,14 @@ async def asked(
     limit: int,
     new_call: Callable[[int], Call],
     useless: Callable[[Call], None] = lambda call: None,
+    first: int = 0,
 ) -> tuple[T, Call]:
     """What `make` gives at the first ask whose reply can be used, and that ask's call.
 
     A reply that cannot be used is handed to `useless`. Raises the last BadReply after `limit` asks, or sooner
-    where asking again would not change it.
+    where asking again would not change it. The asks are numbered from `first` on.
     """
-    for ask in range(limit):
+    for ask in range(first, first + limit):
         call = new_call(ask)
         CALL.set(call)
         try:
@@ -122,7 +123,7 @@ async def asked(
         except BadReply as bad:
             useless(call)
             # A reply from the file that would not change was already the end of an earlier command: this one asks anew.
-            if ask + 1 == limit or not (bad.again or call.recalled):
+            if ask + 1 == first + limit or not (bad.again or call.recalled):
                 raise
     raise ValueError(f"limit is {limit}; something is asked at least once")
 

@@ -6,6 +6,7 @@ particular to one comes last, so that endpoints serve the common beginning from 
 """
 
 from glan_dspy.signatures.answer import AnswerQuestion
+from glan_dspy.signatures.judge import JudgePair
 from glan_dspy.signatures.question import WriteQuestion
 from glan_dspy.signatures.subjects import DraftSubjects, ExtractSubjects, ListSubjects, SubjectOutline
 from glan_dspy.signatures.syllabus import DesignSyllabus, DraftSyllabus, ExtractSyllabus, SessionOutline
@@ -20,6 +21,7 @@ __all__ = [
     "ExtractSubjects",
     "ExtractSyllabus",
     "FieldOutline",
+    "JudgePair",
     "ListSubjects",
     "SessionOutline",
     "SubFieldOutline",

@@ -18,7 +18,8 @@ from glan_dspy.connect import language_model
 from glan_dspy.engines.base import CALL, Call
 from glan_dspy.errors import BadReply, UserError
 from glan_dspy.records import Discipline
-from glan_dspy.run.generate import bulk, generate
+from glan_dspy.run.command import bulk
+from glan_dspy.run.generate import generate
 from glan_dspy.run.status import status
 from glan_dspy.run.store import Run
 from glan_dspy.settings import Settings

@@ -18,7 +18,7 @@ from glan_dspy.connect import connect
 from glan_dspy.making import make_syllabus
 from glan_dspy.program import GLAN
 from glan_dspy.records import Discipline, Syllabus, merge_subjects
-from glan_dspy.run.generate import bulk
+from glan_dspy.run.command import bulk
 from glan_dspy.sampling import sample_syllabus
 from glan_dspy.settings import Settings
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -356,6 +356,22 @@ def test_merged_sessions_are_distinct_whole_and_stay_so(given_sessions: tuple[Cl
         assert all(concept.strip() == concept != "" for concept in session.key_concepts)
     assert merge_sessions(merged, most) == merged
     assert merge_sessions([*merged, *merged], most) == merged
+
+
+VARIANTS = ["a b", "A  b", "a\tB", "a\u3000b", " a b", "a\0b", "É", "e\u0301", "ﬁ", "FI", " ", ""]
+names = st.sampled_from(VARIANTS) | st.text(max_size=8)
+
+
+@example(["a b", "A  b"])
+@example(["a b", "a\tB"])
+@given(st.lists(names, min_size=1, max_size=6))
+def test_what_counts_as_one_name_is_what_normalise_says(given_names: list[str]) -> None:
+    whole = [name.strip() for name in given_names if name.strip()]
+    distinct = list({normalise(name): name for name in reversed(whole)}.values())
+    merged = merge_sessions([ClassSession(name="Films", key_concepts=tuple(given_names))], 9)
+    assert sorted(merged[0].key_concepts if merged else ()) == sorted(distinct)
+    merged = merge_sessions([ClassSession(name=name, key_concepts=("phase",)) for name in given_names], 9)
+    assert sorted(session.name for session in merged) == sorted(distinct)
 
 
 # --- what is written ------------------------------------------------------------------------------

@@ -200,7 +200,11 @@ def test_a_config_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 
 
 OUT_OF_BOUNDS: list[tuple[str, list[Any]]] = [
-    *((name, [0, -1, 1.5, "many", None]) for name in FIELDS if name.startswith(("max_number", "num_"))),
+    *((name, [0, -1, 1.5, "many"]) for name in FIELDS if name.startswith(("max_number", "num_"))),
+    ("num_iterations", [None]),
+    ("candidate_budget", [0.9]),
+    ("near_duplicates", [0, 1.1]),
+    ("holdout", [-1]),
     *((name, [0, -1, "big"]) for name in FIELDS if name.endswith(("_max_tokens", "_batch_size"))),
     ("concurrency", [0, -5]),
     ("max_asks", [0]),

@@ -267,7 +267,7 @@ def test_a_reply_at_its_token_limit_is_truncated_however_whole_it_looks(
     stage: type[Stage], ask: Any, said: dict[str, Any]
 ) -> None:
     error = bad_reply(stage(), ask, Scripted([reply(text_of(said), finish="length")]))
-    assert (error.reason, error.raw, error.again) == ("truncated", text_of(said), False)
+    assert (error.reason, error.raw, error.again) == ("truncated", text_of(said), stage.carries)
 
 
 @pytest.mark.parametrize("end", [1, 20, 60, 90, 110])
@@ -280,7 +280,7 @@ def test_truncated_json_is_truncated_even_where_it_could_be_repaired(end: int) -
 @every_stage
 def test_a_refusal_part_is_a_refusal(stage: type[Stage], ask: Any, said: dict[str, Any]) -> None:
     error = bad_reply(stage(), ask, Scripted([reply(refusal="I cannot help with that.")]))
-    assert (error.reason, error.raw, error.again) == ("refusal", "I cannot help with that.", False)
+    assert (error.reason, error.raw, error.again) == ("refusal", "I cannot help with that.", stage.carries)
 
 
 @every_stage
@@ -290,7 +290,7 @@ def test_filtered_content_is_told_whatever_came_with_it(
 ) -> None:
     text = text_of(said) if whole else ""
     error = bad_reply(stage(), ask, Scripted([reply(text, finish="content_filter")]))
-    assert (error.reason, error.raw, error.again) == ("content_filter", text, False)
+    assert (error.reason, error.raw, error.again) == ("content_filter", text, stage.carries)
 
 
 @every_stage

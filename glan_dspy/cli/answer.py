@@ -48,6 +48,9 @@ _FLAGS = (
     "batch",
     "adapter",
     "structured",
+    "gates",
+    "against",
+    "against_field",
 )
 
 
@@ -76,7 +79,7 @@ def answer_file(run: Run, settings: Settings, path: Path | None) -> int:
     from glan_dspy.run.generate import answer
     from glan_dspy.run.questions_file import read_questions
 
-    questions = read_questions(path, settings.language) if path else []
+    questions = iter(read_questions(path, settings.language) if path else ())  # nothing here keeps them
     return finish(run, settings, answer(run, settings, questions, progress), command="answer")
 
 

@@ -45,7 +45,7 @@ def doctor(flags: dict[str, Any], out: MaybeOut = None, recipe: Recipe = None, c
     from glan_dspy.connect import connect
     from glan_dspy.engines.forms import Forms
     from glan_dspy.errors import UserError
-    from glan_dspy.run.generate import bulk
+    from glan_dspy.run.command import bulk
     from glan_dspy.run.store import NO_RUN, Run
 
     run = Run(out or NO_RUN)

@@ -20,8 +20,19 @@ def finish(run: Run, settings: Settings, outcome: Outcome, command: str = "gener
     print(
         f"{run.path}: {made:,} {'questions' if settings.generate_question_only else 'instructions'}"
         + (f" ({tally.found:,} of them from before)" if tally.found else "")
-        + (f", {sum(tally.rejected.values()):,} rejected ({told(tally.rejected)})" if tally.rejected else "")
+        + (f", {tally.held_out:,} held out" if tally.held_out else "")
+        + (f", {sum(tally.rejected.values()):,} rejected ({told(tally.rejected)})" if tally.rejected.total() else "")
     )
+    if not came_through(settings, outcome, go_on):
+        return BUG
+    if outcome.short:
+        raise Stopped(f"{shortfall(settings, outcome)}. {enough(outcome, go_on, settings)}")
+    say_what_is_next(run, settings, made, sum(tally.rejected.values()))
+    return DONE
+
+
+def came_through(settings: Settings, outcome: Outcome, go_on: str) -> bool:
+    """Whether no bug struck; it is shown otherwise. Raises Stopped or UserError, with `go_on`, where work is left."""
     if outcome.bugs:
         print(outcome.bugs[0], file=sys.stderr)
         print(
@@ -29,11 +40,11 @@ def finish(run: Run, settings: Settings, outcome: Outcome, command: str = "gener
             f"above. With a mended version: {go_on}",
             file=sys.stderr,
         )
-        return BUG
-    if tally.exhausted:
+        return False
+    if outcome.tally.exhausted:
         print(
-            f"glan: {tally.exhausted:,} syllabi have fewer combinations of sessions and concepts than questions were "
-            f"planned; {settings.logfile_name} names them. More sessions, or fewer questions, would fit.",
+            f"glan: {outcome.tally.exhausted:,} syllabi have fewer combinations of sessions and concepts than questions "
+            f"were planned; {settings.logfile_name} names them. More sessions, or fewer questions, would fit.",
             file=sys.stderr,
         )
     if outcome.reason:
@@ -45,8 +56,27 @@ def finish(run: Run, settings: Settings, outcome: Outcome, command: str = "gener
         raise Stopped(f"stopped; go on with: {go_on}")
     if outcome.failed:
         raise Stopped(f"not finished: {some(outcome.failed)}; {outcome.why}. Try again with: {go_on}")
-    say_what_is_next(run, settings, made, sum(tally.rejected.values()))
-    return DONE
+    return True
+
+
+def shortfall(settings: Settings, outcome: Outcome) -> str:
+    """How many pairs are missing, where, and what became of the candidates."""
+    lacking = sum(lacks for lacks, _ in outcome.short.values())
+    dry = [name for name, (_, no_more) in outcome.short.items() if no_more]
+    spent = [name for name in outcome.short if name not in dry]
+    why = [f"no combination of sessions and concepts is left in {some(dry)}"] if dry else []
+    if spent:
+        why.append(
+            f"the candidate budget of {settings.candidate_budget:g} questions a pair is used up in {some(spent)} "
+            f"(rejected: {told(outcome.tally.rejected) or 'none'})"
+        )
+    return f"{lacking:,} pairs short of {settings.num_pairs:,}: {'; '.join(why)}"
+
+
+def enough(outcome: Outcome, go_on: str, settings: Settings) -> str:
+    if all(no_more for _, no_more in outcome.short.values()):
+        return "More sessions a syllabus or more subjects need another --out"
+    return f"Go on with: {go_on} --candidate-budget {settings.candidate_budget + 0.3:g}"
 
 
 def say_what_is_next(run: Run, settings: Settings, made: int, rejected: int) -> None:
@@ -76,4 +106,4 @@ def go_on_flags(settings: Settings) -> str:
 
 
 def told(counts: Counter[str]) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in counts.most_common(5))
+    return ", ".join(f"{name} {count:,}" for name, count in counts.most_common(5) if count)

@@ -29,8 +29,8 @@ def generate(
     from glan_dspy.cli.progress import progress
     from glan_dspy.errors import Stopped
     from glan_dspy.run.generate import generate as walk
-    from glan_dspy.run.generate import make_taxonomy
     from glan_dspy.run.store import Run
+    from glan_dspy.run.taxonomy import make_taxonomy
 
     run = Run(out)
     settings, given = prepare(run, flags, recipe, config)

@@ -22,7 +22,10 @@ COMMANDS = {
     "taxonomy": "Make a taxonomy of disciplines; `taxonomy vote` merges edited ones.",
     "answer": "Answer the questions of an existing file.",
     "plan": "Show how many calls a run would make, without making any.",
+    "repair": "Ask again for rejected items, with other settings if you like.",
     "status": "Show how far a run is.",
+    "curate": "Drop copies across disciplines, and what benchmarks hold.",
+    "judge": "Have a model score the pairs, or answer them anew.",
     "export": "Write a run's pairs in a trainer's format.",
     "doctor": "Try each model with one tiny request.",
 }

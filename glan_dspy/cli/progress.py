@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console, Group
@@ -57,12 +57,13 @@ def money(walk: Walk, seconds: float) -> str:
 
 
 @contextmanager
-def plain_lines(walk: Walk) -> Iterator[None]:
+def plain_lines(walk: Walk, say: Callable[[Walk, float], str] = summary) -> Iterator[None]:
+    """A line of `say` now and then; it is given the walk and the seconds so far."""
     done, started = threading.Event(), time.monotonic()
 
     def speak() -> None:
         while not done.wait(EVERY):
-            print(summary(walk, time.monotonic() - started), file=sys.stderr, flush=True)
+            print(say(walk, time.monotonic() - started), file=sys.stderr, flush=True)
 
     thread = threading.Thread(target=speak, daemon=True)
     thread.start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,27 +18,34 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 def status(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")] = Path("runs/first"),
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="Also what the pairs cover, and whether new ones still add something.")
+    ] = False,
 ) -> int:
     """Show what a run holds and whether it is complete. Reads only; safe while the run goes on."""
     import orjson
 
+    from glan_dspy.run import coverage as covering
     from glan_dspy.run.status import status, survey
     from glan_dspy.run.store import Run
 
     if json:
-        print(orjson.dumps(status(Run(run))).decode())
+        print(orjson.dumps({**status(Run(run)), "coverage": covering.coverage(Run(run))}).decode())
         return 0
     found, kind = survey(Run(run)), Run(run).about().get("kind", "generate")
     rejected = ", ".join(f"{reason} {count:,}" for reason, count in found.rejected.most_common())
+    curated = ", ".join(f"{reason} {count:,}" for reason, count in found.curated.most_common())
     rows = [
         *((name, f"{getattr(found, name):,}") for name in ("disciplines", "subjects", "syllabi", "questions")),
         ("instructions", f"{found.instructions:,}"),
         ("rejected", rejected or "0"),
+        *([("curated", curated)] if curated else []),
         ("calls", f"{found.calls:,}"),
         ("prompt tokens", f"{found.prompt_tokens:,}{cached_share(found)}"),
         ("reply tokens", f"{found.completion_tokens:,}"),
         ("cost", cost(found)),
         ("complete", "yes" if found.complete else f"no; glan {kind} -o {quote(str(run))} goes on"),
+        *(coverage_rows(covering.coverage(Run(run))) if coverage else []),
     ]
     for name, value in rows:
         print(f"{name:>14}  {value}")
@@ -63,3 +70,52 @@ def cost(found: Survey) -> str:
             f", about ${found.cost / found.instructions * found.planned:,.2f} for the {found.planned:,} pairs planned"
         )
     return text
+
+
+def coverage_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """The lines of the table, of what `run.coverage` found; "-" for what cannot be told yet."""
+    even = found["evenness"]
+    copies = sorted(found["near_duplicates"]["disciplines"].items(), key=lambda item: -item[1])
+    most = ", ".join(f"{name} {percent(share)}" for name, share in copies[:3] if share)
+    return [
+        *((name.replace("_", " "), used(found[name])) for name in ("sessions", "key_concepts")),
+        (
+            "evenness",
+            f"disciplines {decimal(even['disciplines'])}, levels {decimal(even['levels'])} (1: all have as many)",
+        ),
+        ("levels", shares(found["levels"])),
+        ("strategies", shares(found["strategies"])),
+        ("distinct", distinct(found["distinct"])),
+        ("duplicates", f"{percent(found['near_duplicates']['share'])} of the questions{most and ', most in ' + most}"),
+        ("new phrases", novelty(found["new_phrases"])),
+    ]
+
+
+def used(things: dict[str, Any]) -> str:
+    return f"{things['used']:,} of {things['of']:,} used, {percent(things['share'])}"
+
+
+def distinct(found: dict[str, Any]) -> str:
+    parts = (f"{part} {' '.join(map(decimal, found[part]))}" for part in ("questions", "answers"))
+    return f"{', '.join(parts)}: of 1, 2, 3 words in {found['pairs']:,} pairs"
+
+
+def novelty(found: dict[str, Any]) -> str:
+    if not found["questions"]:
+        return "-: no discipline has ten questions"
+    first, last = percent(found["first_tenth"]), percent(found["last_tenth"])
+    return f"the last tenth of the questions brought {last}, the first tenth {first}"
+
+
+def shares(found: dict[str, float]) -> str:
+    """The first twelve: levels that came from a file may be any text."""
+    listed = [f"{name} {percent(share)}" for name, share in found.items()]
+    return ", ".join(listed[:12] + ["…"] * (len(listed) > 12)) or "-"
+
+
+def percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
+
+
+def decimal(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

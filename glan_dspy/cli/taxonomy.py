@@ -57,8 +57,8 @@ def taxonomy(
     if ctx.invoked_subcommand is not None:
         return 0
     from glan_dspy.cli.prepare import prepare
-    from glan_dspy.run.generate import make_taxonomy
     from glan_dspy.run.store import Run
+    from glan_dspy.run.taxonomy import make_taxonomy
 
     run = Run(out)
     settings, _ = prepare(run, flags, recipe, config)

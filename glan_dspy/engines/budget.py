@@ -18,6 +18,8 @@ from typing import Any
 
 from dspy import lm15
 
+from glan_dspy.errors import Stopped
+
 REACHED = "max_cost_reached"
 """The `provider_code` of the error that says so: the one billing error that is nobody's mistake."""
 
@@ -66,6 +68,13 @@ class Budget:
             if turn.done() and not turn.cancelled() and turn.exception() is None:
                 self._give_back(worst)
             raise
+
+    def stop(self) -> None:
+        """Sends away who still waits for room."""
+        while self._waiting:
+            turn, _ = self._waiting.popleft()
+            if not turn.done():
+                turn.set_exception(Stopped("the run is stopping"))
 
     def settle(self, id: str, cost: float | None) -> float:
         """The call's end: what it cost, or its worst case where that is unknown. Gives back what is now spent on it."""

@@ -21,25 +21,28 @@ class DirectLM(dspy.LM):
     """A dspy.LM whose plain asynchronous calls go straight to its engine: the same requests, replies and errors."""
 
     async def acall(self, prompt: Any = None, *, messages: Any = None, **kwargs: Any) -> Any:
-        request = self._plain(prompt, messages, kwargs)
+        request = self.plain(messages, kwargs) if messages and prompt is None else None
         if request is None:
             return await super().acall(prompt, messages=messages, **kwargs)
+        return [await self.text(request)]
+
+    async def text(self, request: Request) -> str:
+        """The reply's text. Raises DSPy's errors."""
         try:
             response = await self._async_engine_spec.complete(request)
         except Exception as error:
             raise wrap_error(error, model=self.model) from error
         parts = response.message.parts
         if all(isinstance(part, (TextPart, ThinkingPart, RefusalPart)) for part in parts):
-            return ["".join(part.text for part in parts if isinstance(part, TextPart))]
+            return "".join(part.text for part in parts if isinstance(part, TextPart))
         raise wrap_error(TypeError("an engine of text replied with something else"), model=self.model)
 
-    def _plain(self, prompt: Any, messages: Any, kwargs: dict[str, Any]) -> Request | None:
+    def plain(self, messages: Any, kwargs: dict[str, Any]) -> Request | None:
         """The request, where DSPy's own way would do nothing but send it; else None."""
         settings = dspy.settings
         given = {name: value for name, value in {**self.kwargs, **kwargs}.items() if value is not None}
         if (
-            prompt is not None
-            or not settings.disable_history
+            not settings.disable_history
             or settings.usage_tracker
             or settings.send_stream
             or settings.callbacks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 from dspy import lm15
@@ -12,12 +13,22 @@ from dspy.lm15 import Request, Response
 from glan_dspy.engines.base import CALL, AsyncEngine
 from glan_dspy.engines.pace import Hard, Pace
 
+OnStop = Callable[[Callable[[], None]], None]
+"""Takes what is to be called as soon as no more calls shall be sent; calls it at once where that is so already."""
+
+
+def never(_: Callable[[], None]) -> None:
+    """For calls that nobody stops."""
+
 
 class Limit:
-    """Around the Meter, inside the Retry: every attempt asks for leave, a waiting retry holds no place."""
+    """Around the Meter, inside the Retry: every attempt asks for leave, a waiting retry holds no place.
 
-    def __init__(self, engine: AsyncEngine, hard: Hard) -> None:
-        self.engine, self.hard = engine, hard
+    Where the run stops, those that wait for leave are not sent: they raise Stopped, which DSPy wraps.
+    """
+
+    def __init__(self, engine: AsyncEngine, hard: Hard, on_stop: OnStop = never) -> None:
+        self.engine, self.hard, self.on_stop = engine, hard, on_stop
         self._paces: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Pace] = weakref.WeakKeyDictionary()
 
     @property
@@ -27,6 +38,7 @@ class Limit:
         pace = self._paces.get(loop)
         if pace is None:
             pace = self._paces[loop] = Pace(self.hard)
+            self.on_stop(pace.stop)
         return pace
 
     async def complete(self, request: Request) -> Response:

@@ -7,7 +7,8 @@ drowns a server that needs a minute a call. So there are both:
              above `concurrency`
     rate     none until the first 429; then what the endpoint really took from one refusal to the next, a
              little less, growing again: slowly first, faster the longer no 429 comes. A few refusals among
-             many calls are no measure of anything: they only slow it a little
+             many calls are no measure of anything: they hold nobody back, unless they ask for a longer wait
+             than half a second
 
 A burst of 429s is one refusal: everybody is held back until Retry-After has passed, and only then is it
 reckoned what was taken. Between two refusals an allowance that refills is used up exactly, so that this is
@@ -19,10 +20,13 @@ Hard limits (`rpm`, `tpm`) are kept from the first call on. One Pace a model and
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+from glan_dspy.engines.allowance import refill
+from glan_dspy.engines.lately import Lately
+from glan_dspy.errors import Stopped
 
 FIRST_WINDOW = 32
 CUT = 0.9
@@ -71,7 +75,8 @@ class Pace:
         """Calls a second at which the endpoint's headers say its allowance refills, when that runs low."""
         self.in_flight = 0
         self.refusals = 0
-        self._waiting: deque[tuple[asyncio.Future[None], float]] = deque()
+        self.stopped = False
+        self._waiting: deque[tuple[asyncio.Future[bool], float]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._next_call = self._next_token = self._held_until = 0.0
         self._since = self._refused_at = self._grown_at = self.clock()
@@ -79,24 +84,44 @@ class Pace:
         self._reckoning = self._held_by_rate = self._confirmed = False
         self._quiet = self._growth = 0.0
         self._tokens_a_call = 1000.0
+        self._lately = Lately(self._since)
 
     # --- entering and leaving -----------------------------------------------------------------------
 
     async def enter(self, tokens: float = 0.0) -> float:
-        """Waits for leave to send a call of about that many prompt tokens; gives back when it was given."""
-        if self._waiting or self._wait() > 0:
-            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append((turn, tokens))
-            self._pump()
-            try:
-                await turn
-            except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():
-                    self.leave()
-                raise
-        else:
-            self._go(tokens)
+        """Waits for leave to send a call of about that many prompt tokens; gives back when it was given.
+
+        Raises Stopped where no call is to be sent any more.
+        """
+        if self.stopped or not (self._may_go_at_once(tokens) or await self._turn(tokens)):
+            raise Stopped("the run is stopping")
         return self.clock()
+
+    def _may_go_at_once(self, tokens: float) -> bool:
+        if self._waiting or self._wait() > 0:
+            return False
+        self._go(tokens)
+        return True
+
+    async def _turn(self, tokens: float) -> bool:
+        """Waits in line. Whether leave was given; if not, the run is stopping."""
+        turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.append((turn, tokens))
+        self._pump()
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled() and turn.result():
+                self.leave()
+            raise
+
+    def stop(self) -> None:
+        """Lets nobody go any more: whoever waits, or comes later, gets Stopped at once."""
+        self.stopped = True
+        for turn, _ in self._waiting:
+            if not turn.done():
+                turn.set_result(False)
+        self._waiting.clear()
 
     def leave(self) -> None:
         self.in_flight -= 1
@@ -117,7 +142,10 @@ class Pace:
             return  # the tail of a burst that was reckoned already
         now = self.clock()
         self._refused += 1
+        self._lately.note(now, refused=1)
         hold = UNTOLD_HOLD if retry_after is None else min(max(retry_after, SHORTEST_HOLD), LONGEST_WISH)
+        if hold <= UNTOLD_HOLD and not self._reckoning and self._lately.whimsical():
+            return
         self._held_until = max(self._held_until, now + hold)
         if not self._reckoning:
             self._reckoning, self._refused_at = True, now
@@ -191,6 +219,7 @@ class Pace:
             self._reckon()
         self.in_flight += 1
         self._sent += 1
+        self._lately.note(now, sent=1)
         if rate := self.allowed():
             # What was missed by a late wake-up is caught up, but no more than two calls of it, and 0.2 s.
             self._next_call = max(self._next_call, now - min(2 / rate, 0.2)) + 1 / rate
@@ -216,7 +245,7 @@ class Pace:
                 return
             self._waiting.popleft()
             self._go(tokens)
-            turn.set_result(None)
+            turn.set_result(True)
 
     def _wake_in(self, seconds: float) -> None:
         """One timer is enough: what asks for a later wake-up than it finds will ask again then."""
@@ -230,31 +259,3 @@ class Pace:
     def _woken(self) -> None:
         self._timer = None
         self._pump()
-
-
-def refill(headers: Mapping[str, str], what: str) -> float | None:
-    """Per second, how fast the allowance of `requests` or `tokens` comes back; None while plenty is left, or unknown.
-
-    OpenAI's headers tell the limit, what remains of it, and when it will be whole again.
-    """
-    try:
-        limit = float(headers[f"x-ratelimit-limit-{what}"])
-        remaining = float(headers[f"x-ratelimit-remaining-{what}"])
-        seconds = duration(headers[f"x-ratelimit-reset-{what}"])
-    except (KeyError, ValueError):
-        return None
-    if limit <= 0 or seconds <= 0 or remaining > limit / 10:
-        return None
-    return (limit - remaining) / seconds
-
-
-_PARTS = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def duration(text: str) -> float:
-    """Seconds of "1s", "6m0s", "20ms" or a plain number. Raises ValueError for anything else."""
-    parts = _PARTS.findall(text)
-    if parts and "".join(number + unit for number, unit in parts) == text.strip():
-        return sum(float(number) * _SECONDS[unit] for number, unit in parts)
-    return float(text)

@@ -14,10 +14,12 @@ from glan_dspy.engines.rehearsal_words import Words
 _NAMES = {"name", "title", "label", "heading"}
 _SENTENCES = {
     "description", "introduction", "summary", "overview", "rationale", "reason", "comment", "explanation",
-    "feedback", "outcome", "outline", "text", "reasoning", "justification", "abstract",
+    "feedback", "outcome", "outline", "text", "reasoning", "justification", "abstract", "why",
 }  # fmt: skip
 _FIELDS = {"field", "discipline", "subfield", "area", "domain"}
 _HIGH_MARKS = {"score", "rating", "quality", "grade", "mark", "usefulness", "confidence"}
+_MARKS = (1, 1, 2, 8, 12)
+"""How often a judge gives each of 1 to 5."""
 _FAULTS = {
     "refusal",
     "refused",
@@ -66,7 +68,7 @@ class Walk:
         if "const" in schema:
             return schema["const"]
         if options := schema.get("enum"):
-            return entry.level if entry and entry.level in options else self.rng.choice(options)
+            return entry.level if entry and entry.level in options else self._option(options)
         match schema.get("type") or ("object" if "properties" in schema else "string"):
             case "object":
                 return self._object(schema, owner or name, entry)
@@ -162,6 +164,10 @@ class Walk:
         found = (free + [one for one in spare if one not in self.taken])[:count]
         self.taken.update(found)
         return found
+
+    def _option(self, options: list[Any]) -> Any:
+        """One of them; of marks mostly a high one, as _number gives."""
+        return self.rng.choices(options, _MARKS if options == [1, 2, 3, 4, 5] else None)[0]
 
     def _number(self, schema: dict[str, Any], name: str, kind: str, entry: Entry | None) -> int | float:
         if _stem(name) == "level" and "maximum" not in schema:

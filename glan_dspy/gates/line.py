@@ -22,7 +22,7 @@ class Gates:
     def __init__(self, settings: Settings, benchmarks: Overlap | None = None) -> None:
         self.on = settings.gates
         self.seen = Seen(settings.near_duplicates)
-        self.held_out = Overlap()
+        self.held_out = Overlap(least=0.6)
         self.benchmarks = benchmarks
 
     def question(self, asked: Question) -> Verdict | None:
@@ -30,7 +30,7 @@ class Gates:
         if not self.on:
             return None
         return (
-            leaks(asked.question)
+            leaks(asked.question, asked.language)
             or refuses(asked.question)
             or wrong_language(asked.question, asked.language)
             or self._copied(asked.question)

@@ -13,6 +13,7 @@ import orjson
 
 from glan_dspy.errors import UserError
 from glan_dspy.records import Instruction, Question, digest
+from glan_dspy.run.decisions import dropped
 from glan_dspy.run.store import Run
 
 Row = dict[str, Any]
@@ -38,18 +39,21 @@ TRAINING_FORMATS = frozenset(FORMATS) - {"azure"}
 """What goes straight into training: simulated pairs are refused here unless asked for."""
 
 
-def export(run: Run, form: str, to: Path, *, allow_rehearsal: bool = False) -> tuple[Path, int]:
+def export(run: Run, form: str, to: Path, *, allow_rehearsal: bool = False, held_out: bool = False) -> tuple[Path, int]:
     """Writes the pairs and gives back (file, how many). The file appears whole, or not at all.
 
     `azure` takes a folder and names the file as the Azure script does; a run with questions and no
-    answers gives its questions file. Raises UserError: unknown format, nothing to export, simulated pairs.
+    answers gives its questions file. `held_out` writes the test set instead. Raises UserError: unknown
+    format, nothing to export, simulated pairs.
     """
     if form not in FORMATS:
         raise UserError(f"--format {form!r} is unknown; known: {', '.join(FORMATS)}")
     about = run.about()
-    pairs: Iterator[Question] = accepted(run)
+    pairs: Iterator[Question] = accepted(run, held_out=held_out)
     first = next(pairs, None)
-    kind = "Instructions"
+    kind = "Test" if held_out else "Instructions"
+    if first is None and held_out:
+        raise UserError(f"{run.path} has no test set; a run that is begun with --holdout 50 keeps one apart")
     if first is None and form == "azure":
         pairs, kind = questions(run), "Questions"
         first = next(pairs, None)
@@ -70,18 +74,24 @@ def export(run: Run, form: str, to: Path, *, allow_rehearsal: bool = False) -> t
     return final, count
 
 
-def accepted(run: Run) -> Iterator[Instruction]:
-    """Every accepted pair once, discipline by discipline."""
+def accepted(run: Run, *, held_out: bool = False) -> Iterator[Instruction]:
+    """Every accepted pair once, discipline by discipline, without those that `curate` dropped; or the test set's."""
     for discipline in run.disciplines():
-        seen: set[str] = set()
-        for pair in run.shelf(discipline).instructions():
+        shelf = run.shelf(discipline)
+        seen = set(dropped(shelf))
+        for pair in shelf.held_out() if held_out else shelf.instructions():
             if pair.id not in seen:
                 seen.add(pair.id)
                 yield pair
 
 
 def questions(run: Run) -> Iterator[Question]:
-    return (question for discipline in run.disciplines() for question in run.shelf(discipline).questions())
+    """Every question once that passed its gates, discipline by discipline; those of the test set are none of them."""
+    for discipline in run.disciplines():
+        shelf = run.shelf(discipline)
+        newest = {question.id: question for question in shelf.questions() if not question.held_out}
+        fallen = {item.id for item in shelf.rejected()} - shelf.ids("instructions")
+        yield from (question for id, question in newest.items() if id not in fallen)
 
 
 def azure_name(kind: str, about: Row, run: Run, count: int, simulated: bool) -> str:

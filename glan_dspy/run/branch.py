@@ -39,8 +39,8 @@ class Branch:
         self.accepted: set[str] = set()
         self.held_out: dict[str, str] = {}
         """The test set: each question's id and text."""
-        self.rejected: set[str] = set()
-        """Ids of questions and syllabi; what was accepted later is not among them."""
+        self.rejected: dict[str, str] = {}
+        """Ids of questions and syllabi, and why; what was accepted later is not among them."""
         self.answering = 0
         """Answers that are asked for now."""
         self.bought_before = 0
@@ -61,10 +61,8 @@ class Branch:
         for item in shelf.rejected():
             self.rejections[item.id] += 1
             if item.id not in self.accepted and item.id not in self.held_out:
-                self.rejected.add(item.id)
-                self.tally.rejected[item.reason] += count
-                if item.stage == "question":
-                    fallen.add(item.id)
+                self.rejected[item.id] = item.reason
+                (fallen.add if item.stage == "question" else fallen.discard)(item.id)
         asked = set(fallen)
         for question in shelf.questions():
             asked.add(question.id)
@@ -87,10 +85,11 @@ class Branch:
     def pairs(self, phase: str) -> int:
         return len(self.held_out if phase == "holdout" else self.accepted)
 
-    def has_enough(self) -> bool:
-        """Whether the answers that are asked for now may already bring all that the phase is to have."""
-        phase = self.course.phase
-        return phase.goal is not None and self.pairs(phase.name) + self.answering >= phase.goal
+    def has_enough(self, *, held_out: bool) -> bool:
+        """Whether the answers that are asked for now may already bring all pairs that are wanted of this kind."""
+        wanted = self.course.goal.held_out if held_out else self.course.goal.pairs
+        have = len(self.held_out if held_out else self.accepted)
+        return wanted is not None and have + self.answering >= wanted
 
     def close_test_set(self) -> None:
         """From now on nothing passes that overlaps with the test set."""
@@ -107,6 +106,7 @@ class Branch:
         tally.instructions += instructions
         tally.found += instructions
         tally.held_out += len(self.held_out)
+        tally.rejected.update(self.rejected.values())
 
     # --- calls ------------------------------------------------------------------------------------
 
@@ -153,7 +153,7 @@ class Branch:
 
     def accept(self, pair: Instruction) -> None:
         """Puts the pair into the file of what is being made: the test set, or the training pairs."""
-        if self.course.phase.name == "holdout":
+        if pair.held_out:
             self.shelf.append("holdout", pair)
             self.held_out[pair.id] = pair.question
             self.tally.held_out += 1
@@ -161,7 +161,7 @@ class Branch:
             self.shelf.append("instructions", pair)
             self.accepted.add(pair.id)
             self.tally.instructions += 1
-        self.rejected.discard(pair.id)
+        self.reopen(pair.id)
 
     def drop(self, question: Question, stage: str, verdict: Verdict, raw: str) -> None:
         """Puts away what did not pass a gate."""
@@ -180,5 +180,11 @@ class Branch:
 
     def reject(self, item: Rejected) -> None:
         self.shelf.append("rejected", item)
-        self.rejected.add(item.id)
+        self.reopen(item.id)
+        self.rejected[item.id] = item.reason
         self.tally.rejected[item.reason] += 1
+
+    def reopen(self, id: str) -> None:
+        """Counts the item as not rejected, until it is again."""
+        if reason := self.rejected.pop(id, None):
+            self.tally.rejected[reason] -= 1

@@ -33,7 +33,7 @@ class Course:
     def __init__(
         self, subjects: Sequence[Subject], settings: Settings, goal: Goal, have: Callable[[str], int] = lambda name: 0
     ) -> None:
-        self.settings, self.have = settings, have
+        self.settings, self.goal, self.have = settings, goal, have
         self.phases = list(phases(subjects, settings, goal))
         self.round: Round | None = None
         self._asked: defaultdict[str, set[str]] = defaultdict(set)
@@ -68,10 +68,9 @@ class Course:
     def open(self, group: Group, syllabus: Syllabus | None) -> list[Candidate]:
         """The group's candidates, none without a syllabus. Fewer than wanted: there are no more combinations."""
         plot, group.syllabus = self.phase.plots[group.place], syllabus
-        samples = list(self._samples(syllabus, group)) if syllabus else []
-        plot.asked += len(samples)
-        plot.dry = len(samples) < group.wanted
-        candidates = [Candidate(id, sample, group) for id, sample in samples]
+        candidates = list(self._candidates(syllabus, group)) if syllabus else []
+        plot.asked += len(candidates)
+        plot.dry = len(candidates) < group.wanted
         self.current.open(group, candidates)
         return candidates
 
@@ -82,13 +81,13 @@ class Course:
         self.current.unsettled -= 1
         return self.current.over
 
-    def _samples(self, syllabus: Syllabus, group: Group) -> Iterator[tuple[str, Sample]]:
+    def _candidates(self, syllabus: Syllabus, group: Group) -> Iterator[Candidate]:
         """The next `wanted` samples of the syllabus that no question was asked about."""
-        asked = self._asked[group.subject.id]
-        pool = self._held_out(syllabus) if self.phase.name == "holdout" else self._training(syllabus, group.wanted)
-        found = [(id, sample) for id, sample in pool if id not in asked][: group.wanted]
-        asked.update(id for id, _ in found)
-        yield from found
+        asked, held_out = self._asked[group.subject.id], self.phase.name == "holdout"
+        pool = self._held_out(syllabus) if held_out else self._training(syllabus, group.wanted)
+        for id, sample in [named for named in pool if named[0] not in asked][: group.wanted]:
+            asked.add(id)
+            yield Candidate(id, sample, group, held_out=held_out)
 
     def _training(self, syllabus: Syllabus, wanted: int) -> Iterator[tuple[str, Sample]]:
         s = self.settings

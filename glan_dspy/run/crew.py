@@ -34,6 +34,7 @@ from dspy.utils.exceptions import (
 from glan_dspy.engines.base import CALL, Call
 from glan_dspy.engines.budget import REACHED
 from glan_dspy.errors import BadReply, Stopped
+from glan_dspy.gates.line import Gates
 from glan_dspy.records import Discipline
 from glan_dspy.run.batches import WIDE, disciplines_at_once
 from glan_dspy.run.branch import Branch
@@ -77,18 +78,23 @@ class Crew:
         """What else is to be on the disk each second."""
         self._stop = asyncio.Event()
         self._at_stop: list[Callable[[], None]] = []
+        self._opened: set[str] = set()
+        """Disciplines whose files were counted: one that is given more to ask is opened again."""
+        self._finished: set[str] = set()
         self._streak: Counter[tuple[str, str]] = Counter()
         self._replied: set[str] = set()
         """Stages that got a reply, of whatever use."""
         self._used: set[str] = set()
         """Stages that got one they could use: from now on what goes wrong is a single case."""
 
-    async def work(self) -> Outcome:
-        """Until no job is left, a stop is asked for, or something ends the run."""
+    async def work(self, more: Callable[[], bool] = lambda: False) -> Outcome:
+        """Until no job is left and `more` adds none, a stop is asked for, or something ends the run."""
         syncing = asyncio.create_task(self._sync_every_second())
         handled = self._handle_signals()
         try:
             await self.pool.run()
+            while not self.pool.stopping and more():
+                await self.pool.run()
         finally:
             syncing.cancel()
             for number in handled:
@@ -155,17 +161,21 @@ class Crew:
 
     # --- jobs of a branch ---------------------------------------------------------------------------
 
-    def opening(self, discipline: Discipline, first: Callable[[Branch], Awaitable[None]]) -> Job:
+    def opening(
+        self, discipline: Discipline, first: Callable[[Branch], Awaitable[None]], gates: Callable[[], Gates]
+    ) -> Job:
         """The job that opens a discipline's branch and begins its work with `first`."""
 
         async def job() -> None:
             await self._doors.acquire()
-            branch = Branch(discipline, self.run.shelf(discipline), self.tally)
+            branch = Branch(discipline, self.run.shelf(discipline), self.tally, gates())
             self.open[discipline.id] = branch
             branch.jobs = 1
 
             async def begin() -> None:
-                await asyncio.to_thread(branch.load)
+                again = discipline.id in self._opened
+                self._opened.add(discipline.id)
+                await asyncio.to_thread(branch.load, count=not again)
                 await first(branch)
 
             await self._guarded(branch, begin)
@@ -184,8 +194,8 @@ class Crew:
                 await work()
         except Stopped:
             pass  # given up unfinished because the run is stopping; a rerun goes on with it
-        except ENDS_THE_RUN:
-            pass  # it has, as soon as it came
+        except ENDS_THE_RUN as error:
+            self._end_by(error)
         except OSError as error:
             self._end(f"cannot write to {branch.shelf.path}: {error.strerror or error}")
         except LMUnexpectedError as error:
@@ -209,6 +219,10 @@ class Crew:
         self.outcome.bugs.append(text)
         branch.failed = branch.broken = True
 
+    def leaves_open(self, error: LMError) -> bool:
+        """Whether the error is that of one item, which is left to a rerun while the others go on."""
+        return not (self._stop.is_set() or isinstance(error, ENDS_THE_RUN))
+
     def _item_failed(self, branch: Branch, error: LMError) -> None:
         if self._stop.is_set():
             return  # its retries were cut short: left open for a rerun, as everything is that was not begun
@@ -225,7 +239,8 @@ class Crew:
         if branch.failed:
             self.outcome.failed.append(branch.discipline.name)
         if not (branch.failed or self.pool.stopping):
-            self.tally.disciplines_done += 1
+            self._finished.add(branch.discipline.id)
+            self.tally.disciplines_done = len(self._finished)
             log.info("%s: done", branch.discipline.name)
 
     # --- asking -------------------------------------------------------------------------------------
@@ -238,17 +253,19 @@ class Crew:
         make: Callable[[], Awaitable[T]],
         *,
         keep: bool = False,
-        limit: int | None = None,
     ) -> tuple[T, Call]:
-        """A usable reply and the call that brought it. Raises the last BadReply after `limit` asks.
+        """A usable reply and the call that brought it. Raises the last BadReply after `max_asks` asks.
 
-        What useless replies there were is kept too: a rerun gets them from the file, not from the endpoint.
+        What useless replies there were is kept too: a rerun gets them from the file, not from the endpoint. What
+        was rejected is asked by new numbers: no file has a reply to those.
         """
+        most = self.settings.max_asks
         return await asked(
             lambda: self._in_a_slot(stage, make),
-            limit or self.settings.max_asks,
+            most,
             lambda ask: branch.call(stage, item, ask, keep=keep),
             branch.keep_useless,
+            first=most * branch.rejections[item],
         )
 
     async def _in_a_slot(self, stage: str, make: Callable[[], Awaitable[T]]) -> T:
@@ -260,12 +277,12 @@ class Crew:
             except BadReply as bad:
                 self._count_useless(stage, bad)
                 raise
+            except ENDS_THE_RUN as error:
+                self._end_by(error)  # now, and not when the job is over: the queries beside this one are not to be sent
+                raise
             except (ContextWindowExceededError, LMInvalidRequestError) as error:
                 self._count_failure(stage, error)
                 raise refused_request(error) from error
-            except ENDS_THE_RUN as error:
-                self._end_by(error)
-                raise
             except LMError as error:
                 if isinstance(error.__cause__, Stopped):
                     raise error.__cause__ from None  # it still waited for its pace; DSPy takes any error for its own
@@ -276,7 +293,6 @@ class Crew:
         return result
 
     def _end_by(self, error: LMError) -> None:
-        """Ends the run at once, not only when the job is over: the queries beside this one are not to be sent."""
         if isinstance(error, LMBillingError) and error.provider_code == REACHED:
             self.outcome.budget = first_line(error)
             self._end("")

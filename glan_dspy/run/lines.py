@@ -29,13 +29,12 @@ class Appender:
     def append(self, *lines: Line) -> None:
         """The lines together: all of them, or (a full disk, with OSError) none."""
         data = b"".join(dump(line) for line in lines)
-        before = os.fstat(self._file).st_size
+        written = 0
         try:
-            written = 0
             while written < len(data):
                 written += os.write(self._file, data[written:])
         except OSError:
-            os.ftruncate(self._file, before)
+            os.ftruncate(self._file, os.fstat(self._file).st_size - written)
             raise
         self._dirty = True
 

@@ -99,22 +99,26 @@ def _entries(path: Path) -> list[tuple[str, Any]]:
     return [(",".join(row[:-1]).strip(), row[-1]) for row in rows]
 
 
-def open_quota(run: Run, settings: Settings, disciplines: Sequence[Discipline]) -> Quota:
-    """The goals of a command on the run, which run.json keeps. Raises UserError for goals that cannot be."""
+def open_quota(run: Run, settings: Settings, disciplines: Sequence[Discipline], *, save: bool = True) -> Quota:
+    """The goals of a command on the run, which run.json keeps. Raises UserError for goals that cannot be.
+
+    Without `save` nothing is written: to see, before there is a run, whether they can be.
+    """
     if settings.num_pairs is None:
         check_holdout(settings, settings.samples_per_syllabus * settings.max_number_of_subjects)
         return Quota(settings)
-    kept = run.about().get("quota") or {}
+    kept = (run.about() if run.exists else {}).get("quota") or {}
     before = kept.get("shares") or {d.id: len(run.shelf(d).ids("instructions")) for d in disciplines}
     weights = read_weights(Path(settings.weights), disciplines) if settings.weights else {}
     shares = shares_of(settings.num_pairs, disciplines, weights, before)
     check_holdout(settings, min((share for share in shares.values() if share), default=0))
 
-    def save(extra: Shares) -> None:
+    def keep(extra: Shares) -> None:
         run.write_about({**run.about(), "quota": {"shares": shares, "extra": extra}})
 
-    quota = Quota(settings, shares, kept.get("extra"), save)
-    save(quota.extra)
+    quota = Quota(settings, shares, kept.get("extra"), keep)
+    if save:
+        keep(quota.extra)
     return quota
 
 

@@ -32,6 +32,8 @@ class Candidate:
     state: State = "waiting"
     """waiting for its question; arrived, to be judged; passed: nothing is to be judged any more."""
     question: Question | None = None
+    held_out: bool = False
+    """Whether it is for the test set."""
 
 
 @dataclass(slots=True, eq=False)

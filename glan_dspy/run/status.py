@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Any
 
 from glan_dspy.records import syllabus_id
+from glan_dspy.run.decisions import dropped
 from glan_dspy.run.store import Run, Shelf
 from glan_dspy.sampling import count_combinations
 from glan_dspy.settings import Settings
@@ -20,7 +22,9 @@ def status(run: Run) -> dict[str, Any]:
         "syllabi": found.syllabi,
         "questions": found.questions,
         "instructions": found.instructions,
+        "held_out": found.held_out,
         "rejected": dict(found.rejected),
+        "curated": dict(found.curated),
         "calls": found.calls,
         "prompt_tokens": found.prompt_tokens,
         "cached_tokens": found.cached_tokens,
@@ -35,8 +39,10 @@ def survey(run: Run) -> Survey:
     about = run.about()
     settings = Settings.model_construct(**{**Settings().model_dump(), **about["settings"]})
     found = Survey()
+    shares = (about.get("quota") or {}).get("shares") if settings.num_pairs else None
     for discipline in run.disciplines():
-        found.add(run.shelf(discipline), settings, imported=about.get("kind") == "answer")
+        share = shares.get(discipline.id, 0) if shares is not None else None
+        found.add(run.shelf(discipline), settings, imported=about.get("kind") == "answer", share=share)
     found.complete &= found.disciplines > 0
     found.add_calls(run.root_shelf())
     return found
@@ -47,8 +53,11 @@ class Survey:
 
     def __init__(self) -> None:
         self.disciplines = self.subjects = self.syllabi = self.questions = self.instructions = 0
+        self.held_out = 0
         self.calls = self.prompt_tokens = self.cached_tokens = self.completion_tokens = 0
         self.rejected: Counter[str] = Counter()
+        self.curated: Counter[str] = Counter()
+        """Accepted pairs that `curate` dropped, by reason; not among `instructions`."""
         self.cost, self.cost_known = 0.0, True
         self.planned = 0
         """Pairs, of the disciplines whose syllabi are known; more where others are still to come."""
@@ -61,17 +70,21 @@ class Survey:
         """From the first call to the last, pauses between commands included."""
         return max(0.0, self.last_call - self.first_call) / 60
 
-    def add(self, shelf: Shelf, settings: Settings, imported: bool) -> None:
-        """Counts one discipline in."""
+    def add(self, shelf: Shelf, settings: Settings, imported: bool, share: int | None = None) -> None:
+        """Counts one discipline in. `share`: the pairs it is to bring, where a number of pairs was asked for."""
         self.disciplines += 1
         self.add_calls(shelf)
-        accepted = shelf.ids("instructions")
-        rejects = {item.id: item for item in shelf.rejected() if item.id not in accepted}
+        accepted, held_out = shelf.ids("instructions"), shelf.ids("holdout")
+        made = accepted | held_out | shelf.ids("syllabi")
+        rejects = {item.id: item for item in shelf.rejected() if item.id not in made}
         self.rejected.update(item.reason for item in rejects.values())
         questions = shelf.ids("questions")
         self.questions += len(questions)
-        self.instructions += len(accepted)
-        settled = accepted | rejects.keys()
+        curated = [reason for id, reason in dropped(shelf).items() if id in accepted]
+        self.curated.update(curated)
+        self.instructions += len(accepted) - len(curated)
+        self.held_out += len(held_out)
+        settled = accepted | held_out | rejects.keys()
         if imported:
             self.planned += len(questions)
             self.complete &= questions <= settled
@@ -79,21 +92,32 @@ class Survey:
         subjects, syllabi = shelf.subjects(), shelf.syllabi()
         self.subjects += len(subjects)
         self.syllabi += len(syllabi)
+        if share is not None:
+            self.planned += share
+            have = len(questions - rejects.keys()) if settings.generate_question_only else len(accepted)
+            self.complete &= have >= share and (not share or len(held_out) >= settings.holdout)
+            return
         if not subjects:
             self.complete = False  # not done, or without a usable list of subjects: a rerun asks for one
             return
+        kept_back = math.ceil(settings.holdout / len(subjects))
         planned = sum(
             min(
                 settings.samples_per_syllabus,
-                sum(count_combinations([len(session.key_concepts) for session in syllabus.sessions])),
+                sum(count_combinations([len(session.key_concepts) for session in syllabus.sessions])) - kept_back,
             )
             for syllabus in syllabi.values()
         )
         self.planned += planned
         done = questions | settled if settings.generate_question_only else settled
-        above = sum(item.stage in ("subjects", "syllabus") for item in rejects.values())
+        apart = len(
+            held_out
+        )  # what is no training pair: syllabi and subject lists, and what was asked for the test set
+        apart += sum(
+            item.stage in ("subjects", "syllabus") or bool(item.item.get("held_out")) for item in rejects.values()
+        )
         designed = all(syllabus_id(s.id) in syllabi or syllabus_id(s.id) in rejects for s in subjects)
-        self.complete &= designed and len(done) - above >= planned
+        self.complete &= designed and len(done) - apart >= planned and len(held_out) >= settings.holdout
 
     def add_calls(self, shelf: Shelf) -> None:
         for line in shelf.read("calls"):

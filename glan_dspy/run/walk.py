@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -70,19 +70,20 @@ class Walk:
         self.pool = Pool(lanes(self.settings))
         self.tally = Tally(disciplines=len(self.disciplines))
         self.crew = Crew(run, self.settings, self.pool, self.tally)
+        self.keep_questions = False
+        """Whether a question's reply is kept before it is judged; else its record is."""
         self.most_waiting = 1 << 60 if self.settings.batch else MOST_WAITING
 
-    async def __call__(self, *, answers_only: bool = False) -> Outcome:
+    async def __call__(self) -> Outcome:
         """Walks until nothing is left, a stop is asked for, or something ends the run."""
-        first = self._imported if answers_only else self._discipline
-        self._open([d for d in self.disciplines if answers_only or self.quota.wants(d)], first)
-        outcome = await self.crew.work(lambda: self._open(self.quota.grant(self.disciplines), first))
+        self._open([discipline for discipline in self.disciplines if self.quota.wants(discipline)])
+        outcome = await self.crew.work(lambda: self._open(self.quota.grant(self.disciplines)))
         outcome.short = self.quota.shortfall(self.disciplines)
         return outcome
 
-    def _open(self, disciplines: Sequence[Discipline], first: Callable[[Branch], Awaitable[None]]) -> bool:
+    def _open(self, disciplines: Sequence[Discipline]) -> bool:
         """Adds the jobs that open these disciplines; false where there are none."""
-        self.pool.add("discipline", *(self.crew.opening(d, first, self._gates) for d in disciplines))
+        self.pool.add("discipline", *(self.crew.opening(d, self.begin, self._gates) for d in disciplines))
         return bool(disciplines)
 
     def _gates(self) -> Gates:
@@ -102,7 +103,8 @@ class Walk:
 
     # --- rounds -------------------------------------------------------------------------------------
 
-    async def _discipline(self, branch: Branch) -> None:
+    async def begin(self, branch: Branch) -> None:
+        """What a discipline begins with, once its files are read."""
         if not branch.subjects:
             subjects = await self._subjects(branch)
             if not subjects:
@@ -190,11 +192,14 @@ class Walk:
             self._settle(branch, candidate, made=False)
         elif self.settings.generate_question_only:
             self._settle(branch, candidate, made=True)
-        elif branch.has_enough():
+        elif branch.has_enough(held_out=candidate.held_out):
             self._settle(branch, candidate, made=False)
         else:
-            branch.answering += 1
-            self.crew.add(branch, "answer", [partial(self._answer, branch, question, candidate)])
+            self._add_answer(branch, question, candidate)
+
+    def _add_answer(self, branch: Branch, question: Question, candidate: Candidate | None = None) -> None:
+        branch.answering += 1
+        self.crew.add(branch, "answer", [partial(self._answer, branch, question, candidate)])
 
     def _settle(self, branch: Branch, candidate: Candidate, *, made: bool) -> None:
         if branch.course.settle(candidate, made=made):
@@ -229,7 +234,6 @@ class Walk:
                     language=s.curriculum_language,
                 ),
                 keep=True,
-                limit=s.max_asks * (1 + branch.rejections[item]),
             )
         except BadReply as bad:
             self._reject(branch, item, "subjects", bad, branch.discipline.model_dump())
@@ -278,8 +282,9 @@ class Walk:
         s, round = self.settings, branch.course.current
         subject, syllabus = candidate.group.subject, candidate.group.syllabus
         assert syllabus is not None
-        held_out = branch.course.phase.name == "holdout"
-        make = partial(make_question, s, subject, syllabus, candidate.sample, id=candidate.id, held_out=held_out)
+        make = partial(
+            make_question, s, subject, syllabus, candidate.sample, id=candidate.id, held_out=candidate.held_out
+        )
         try:
             reply, call = await self.crew.ask(
                 branch,
@@ -288,6 +293,7 @@ class Walk:
                 lambda: self.glan.question.acall(
                     subject=subject, syllabus=syllabus, sample=candidate.sample, language=s.language
                 ),
+                keep=self.keep_questions,
             )
         except BadReply as bad:
             self._reject(branch, candidate.id, "question", bad, make().model_dump())
@@ -303,7 +309,7 @@ class Walk:
         finally:
             self._judge(branch)
 
-    async def _answer(self, branch: Branch, question: Question, candidate: Candidate | None = None) -> None:
+    async def _answer(self, branch: Branch, question: Question, candidate: Candidate | None) -> None:
         s = self.settings
         made = False
         try:
@@ -323,7 +329,7 @@ class Walk:
         else:
             made = self._take(branch, make_instruction(s, question, reply.answer, call), question, call)
         finally:
-            branch.answering -= candidate is not None
+            branch.answering -= 1
         if candidate is not None:
             self._settle(branch, candidate, made=made)
 
@@ -336,9 +342,11 @@ class Walk:
             branch.accept(pair)
         return not verdict
 
-    # --- questions that came from a file --------------------------------------------------------------
 
-    async def _imported(self, branch: Branch) -> None:
+class Answering(Walk):
+    """Answers the questions that the run has, and makes none."""
+
+    async def begin(self, branch: Branch) -> None:
         branch.unanswered.clear()  # there may be a million: they are read again as their turns come
         self._next_imported(branch, (q for q in branch.shelf.questions() if not branch.is_settled(q.id)))
 
@@ -347,7 +355,7 @@ class Walk:
 
         async def job() -> None:
             for question in (some := list(islice(questions, 16))):
-                self.crew.add(branch, "answer", [partial(self._answer, branch, question)])
+                self._add_answer(branch, question)
             if some:
                 self._next_imported(branch, questions)
 

@@ -113,10 +113,11 @@ def test_recipe_config_environment_and_flags_lie_on_one_another(
 def test_status_has_the_promised_keys(glan: Glan) -> None:
     glan("generate", *DEBUG, "--discipline", "Optics")
     numbers = json.loads(glan("status", "runs/first", "--json")[1])
-    assert list(numbers) == [
+    promised = {
         "disciplines", "subjects", "syllabi", "questions", "instructions", "rejected", "calls", "prompt_tokens",
         "cached_tokens", "completion_tokens", "cost_usd", "complete",
-    ]  # fmt: skip
+    }  # fmt: skip
+    assert promised <= numbers.keys()
     assert numbers["complete"] is True and numbers["calls"] == 6 and numbers["cost_usd"] == 0
     assert "complete  yes" in glan("status", "runs/first")[1]
 

@@ -10,18 +10,19 @@ import pytest
 from dspy import lm15
 from dspy.lm15 import Message, RefusalPart, Request, Response, TextPart, ThinkingPart, Usage, request_from_openai_chat
 from dspy.utils.callback import BaseCallback
-from dspy.utils.exceptions import LMRateLimitError, LMUnexpectedError
+from dspy.utils.exceptions import AdapterParseError, LMRateLimitError, LMUnexpectedError
 
 from glan_dspy.adapters import CompactAdapter
 from glan_dspy.connect import language_model
 from glan_dspy.engines.direct import DirectLM, plain_request
 from glan_dspy.predicting import predict
-from glan_dspy.run.generate import bulk
+from glan_dspy.run.command import bulk
 from glan_dspy.signatures import AnswerQuestion, DesignSyllabus
 
 SYSTEM, USER = {"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello, wörld"}
 DEMO = [{"role": "user", "content": "1+1?"}, {"role": "assistant", "content": "2"}]
 OPTIONS = {"temperature": 1, "top_p": 0.9, "max_tokens": 7, "seed": 3}
+SYLLABUS = '{"introduction": "Light.", "sessions": [{"name": "Films", "description": "", "key_concepts": ["phase"]}]}'
 FORM = CompactAdapter().plan(DesignSyllabus).response_format
 
 
@@ -126,6 +127,27 @@ def test_a_prediction_is_the_same_watched_or_not(watch: dict[str, Any]) -> None:
             assert len(watch["trace"]) == 1
         if watch.get("disable_history") is False:
             assert len(predictor.history) == len(predictor.lm.history) == 1
+
+
+@pytest.mark.parametrize(
+    "reply", [SYLLABUS, SYLLABUS[:-2], '{"introduction": 1}', "", "Sorry.", f"<think>{{</think>{SYLLABUS}"]
+)
+def test_a_structured_reply_is_read_the_same_by_the_short_way(reply: str) -> None:
+    predictor, engine = dspy.Predict(DesignSyllabus), Engine([TextPart(reply)])
+    predictor.lm = language_model("m", engine)
+    inputs = {"language": "English", "max_sessions": 2, "discipline": "Optics", "subject": "Waves", "level": 300,
+              "subtopics": ["films"]}  # fmt: skip
+
+    async def ask(short: bool) -> Any:
+        try:
+            return await (predict(predictor, OPTIONS, inputs) if short else predictor.acall(**inputs, config=OPTIONS))
+        except AdapterParseError as error:
+            return error.lm_response, error.parsed_result
+
+    with bulk():
+        assert asyncio.run(ask(True)) == asyncio.run(ask(False))
+    assert engine.asked[0] == engine.asked[1]
+    assert engine.asked[0].config.response_format is not None
 
 
 def test_callbacks_see_every_call() -> None:

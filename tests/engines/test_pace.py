@@ -5,37 +5,15 @@ from __future__ import annotations
 import asyncio
 import heapq
 import random
-from collections.abc import Awaitable, Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glan_dspy.engines.pace import Hard, Pace, duration, refill
-
-
-class Clock(asyncio.SelectorEventLoop):
-    """An event loop whose time jumps to the next timer: minutes of pacing in milliseconds."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
-
-    def time(self) -> float:
-        return self.now
-
-    def _run_once(self) -> None:
-        if not self._ready and self._scheduled:  # type: ignore[attr-defined]
-            self.now = max(self.now, self._scheduled[0]._when)  # type: ignore[attr-defined]
-        super()._run_once()  # type: ignore[misc]
-
-
-def simulate(main: Callable[[], Awaitable[None]]) -> None:
-    loop = Clock()
-    try:
-        loop.run_until_complete(main())
-    finally:
-        loop.close()
+from glan_dspy.engines.allowance import duration, refill
+from glan_dspy.engines.pace import Hard, Pace
+from glan_dspy.errors import Stopped
+from tests.clock import simulate
 
 
 class Bucket:
@@ -127,6 +105,83 @@ def test_a_hard_rate_is_kept_from_the_first_call_on(rpm: int) -> None:
     driven(server, 120, Hard(concurrency=500, rpm=rpm))
     assert between(server.served, 0, 60) <= rpm + 3
     assert between(server.served, 60, 120) >= 0.97 * rpm
+
+
+@pytest.mark.parametrize("rpm", [0.5, 1, 3, 10, 600])
+@pytest.mark.parametrize("latency", [0.05, 5.0])
+def test_a_hard_rate_holds_in_any_minute_and_is_used(rpm: float, latency: float) -> None:
+    sent: list[float] = []
+
+    async def main() -> None:
+        await asyncio.sleep(1234.5)  # a loop's clock does not begin at 0
+        start = asyncio.get_running_loop().time()
+        pace = Pace(Hard(concurrency=100, rpm=rpm))
+
+        async def worker() -> None:
+            while asyncio.get_running_loop().time() < start + 600:
+                sent.append(await pace.enter() - start)
+                await asyncio.sleep(latency)
+                pace.served()
+                pace.leave()
+
+        await asyncio.gather(*(worker() for _ in range(60)))
+
+    simulate(main)
+    caught_up = 2 if rpm > 60 else 0  # of what a wait for something else made late; never more than 0.2 s
+    assert max(between(sent, at, at + 60) for at in sent) <= max(1, rpm) + 1 + caught_up
+    assert between(sent, 0, 600) >= 0.95 * rpm * 10
+
+
+@pytest.mark.parametrize("rpm", [1, 3, 10])
+def test_a_quiet_time_is_not_made_up_for(rpm: int) -> None:
+    sent: list[float] = []
+
+    async def main() -> None:
+        pace = Pace(Hard(concurrency=100, rpm=rpm))
+
+        async def call() -> None:
+            sent.append(await pace.enter())
+            pace.leave()
+
+        for _ in range(3):
+            await asyncio.gather(*(call() for _ in range(2 * rpm)))
+            await asyncio.sleep(300)
+
+    simulate(main)
+    assert max(between(sent, at, at + 60) for at in sent) <= rpm + 1
+
+
+def test_a_stop_wakes_all_who_wait_and_lets_nobody_in() -> None:
+    async def main() -> None:
+        pace = Pace(Hard(concurrency=100, rpm=1))
+        await pace.enter()
+        waiting = [asyncio.ensure_future(pace.enter()) for _ in range(5)]
+        await asyncio.sleep(1)
+        pace.stop()
+        ends = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(end) for end in ends] == [Stopped] * 5 and asyncio.get_running_loop().time() == 1
+        await asyncio.sleep(100)
+        with pytest.raises(Stopped):
+            await pace.enter()
+        assert pace.in_flight == 1
+        pace.leave()
+
+    simulate(main)
+
+
+def test_who_is_cancelled_while_a_stop_comes_took_no_place() -> None:
+    async def main() -> None:
+        pace = Pace(Hard(concurrency=1))
+        await pace.enter()
+        waiting = asyncio.ensure_future(pace.enter())
+        await asyncio.sleep(0)
+        pace.stop()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert pace.in_flight == 1
+
+    simulate(main)
 
 
 def test_a_hard_token_rate_is_kept() -> None:
@@ -232,18 +287,38 @@ def test_nobody_waits_for_ever(steps: list[tuple[str, float]]) -> None:
     simulate(main)
 
 
-@pytest.mark.parametrize("latency", [0.3, 5.0])
-def test_a_few_refusals_without_a_limit_behind_them_do_not_strangle_a_run(latency: float) -> None:
+@pytest.mark.parametrize("wish", [None, 0.01])
+@pytest.mark.parametrize(("latency", "workers", "share"), [(0.05, 50, 0.01), (0.3, 40, 0.01), (5.0, 40, 0.003)])
+def test_a_few_refusals_without_a_limit_behind_them_do_not_strangle_a_run(
+    latency: float, workers: int, share: float, wish: float | None
+) -> None:
     rng = random.Random(0)
 
     class Whimsical(Bucket):
         async def ask(self, pace: Pace) -> None:
-            if rng.random() < 0.003:
-                pace.refused(await pace.enter(), 0.01)
+            if rng.random() < share:
+                pace.refused(await pace.enter(), wish)
                 pace.leave()
+                await asyncio.sleep(0.4)  # until it is sent again
             else:
                 await super().ask(pace)
 
     server = Whimsical(rate=1e9, burst=1e9, latency=latency)
-    driven(server, 100, Hard(concurrency=40), workers=40)
-    assert between(server.served, 40, 100) >= 0.7 * 60 * 40 / latency
+    driven(server, 100, Hard(concurrency=workers), workers=workers)
+    alone = workers / (latency + share * 0.4)
+    assert between(server.served, 40, 100) >= 0.9 * 60 * alone
+
+
+def test_a_refusal_that_asks_for_a_wait_is_heeded_however_rare_it_is() -> None:
+    async def main() -> None:
+        pace = Pace(Hard(concurrency=100))
+        for _ in range(1000):
+            at = await pace.enter()
+            pace.served()
+            pace.leave()
+        pace.refused(at, 20.0)
+        await pace.enter()
+        assert asyncio.get_running_loop().time() == pytest.approx(20)
+        pace.leave()
+
+    simulate(main)

@@ -23,7 +23,7 @@ from glan_dspy.engines.openai import OpenAIEngine
 from glan_dspy.engines.provider import Provider, ProviderEngine, provider_of
 from glan_dspy.errors import UserError
 from glan_dspy.program import open_program
-from glan_dspy.run.generate import bulk
+from glan_dspy.run.command import bulk
 from glan_dspy.settings import Settings
 
 Json = dict[str, Any]

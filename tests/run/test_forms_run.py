@@ -13,8 +13,9 @@ from benchmarks.loopback import reply_of, request_of
 from glan_dspy.cli.main import run as glan
 from glan_dspy.engines.rehearsal import RehearsalEngine
 from glan_dspy.records import Discipline
-from glan_dspy.run.generate import generate, make_taxonomy
+from glan_dspy.run.generate import generate
 from glan_dspy.run.store import Run
+from glan_dspy.run.taxonomy import make_taxonomy
 from glan_dspy.settings import Settings
 from tests.bad_server import running
 from tests.loopback_thread import rows

@@ -20,11 +20,13 @@ from glan_dspy.program import GLAN
 from glan_dspy.records import Discipline, Question
 from glan_dspy.run import lines
 from glan_dspy.run.begin import begin
-from glan_dspy.run.generate import answer, bulk, generate, make_taxonomy
+from glan_dspy.run.command import bulk
+from glan_dspy.run.generate import answer, generate
 from glan_dspy.run.lines import Appender
 from glan_dspy.run.status import status
 from glan_dspy.run.store import Run
 from glan_dspy.run.tally import Outcome
+from glan_dspy.run.taxonomy import make_taxonomy
 from glan_dspy.run.walk import Walk
 from glan_dspy.settings import Settings
 from tests.loopback_thread import pairs, rows, running

@@ -1,0 +1,83 @@
+"""`glan repair`: asks again for what was rejected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from glan_dspy.cli.flags import Grouped, with_settings
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+_FLAGS = (
+    "model_name",
+    "model_name_for_answer",
+    "model_name_for_curriculum",
+    "question_max_tokens",
+    "answer_max_tokens",
+    "curriculum_max_tokens",
+    "curriculum_temperature",
+    "question_temperature",
+    "answer_temperature",
+    "top_p",
+    "reasoning_effort",
+    "reasoning_headroom",
+    "adapter",
+    "gates",
+    "max_asks",
+    "question_batch_size",
+    "answer_batch_size",
+    "concurrency",
+    "rpm",
+    "tpm",
+    "max_attempts",
+    "batch",
+    "timeout",
+    "max_cost",
+    "price_in",
+    "price_cached",
+    "price_out",
+    "base_url",
+    "answer_base_url",
+    "answer_api_key_env",
+    "extra_body",
+    "structured",
+    "extra_header",
+)
+
+
+def repair(
+    flags: dict[str, Any],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.", show_default=False)],
+    where: Annotated[
+        str,
+        typer.Option(
+            "--where", metavar="EXPR", help="Which rejected items, by their keys and `reason`.", show_default=False
+        ),
+    ],
+) -> int:
+    """Ask again for rejected items, with other settings if you like. Their ids stay; an acceptance supersedes a reject.
+
+    \b
+    glan repair runs/korean --where 'reason == "truncated"' --answer-max-tokens 4096
+    glan repair runs/korean --where 'reason in ("refusal", "abstained")' --model-name-for-answer gpt-4o
+    """
+    from glan_dspy.cli.ending import finish
+    from glan_dspy.cli.prepare import prepare
+    from glan_dspy.cli.progress import progress
+    from glan_dspy.filtering import compile_filter
+    from glan_dspy.run.repair import repair as mend
+    from glan_dspy.run.store import Run
+
+    place = Run(run)
+    place.about()
+    settings, _ = prepare(place, flags, None, None)
+    fits = compile_filter(where, option="--where")
+    outcome, counts = mend(place, settings, fits, where, progress)
+    print(f"asked again for {', '.join(f'{count:,} ({stage})' for stage, count in counts.items())}")
+    return finish(place, settings, outcome, command=f"repair --where {where!r}")
+
+
+app.command(cls=Grouped)(with_settings(repair, _FLAGS))

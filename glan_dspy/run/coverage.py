@@ -1,0 +1,188 @@
+"""What the accepted pairs of a run cover, and whether new ones still add something.
+
+    pairs                   how many; those that `curate` dropped and the test set are none of them
+    sessions, key_concepts  how many the syllabi made so far have, and how many of those a pair uses; a concept that
+                            two sessions of a syllabus share is one
+    evenness                the entropy of the pairs over disciplines and over levels, divided by the most it can be:
+                            1 where each has as many, 0 where one has all
+    levels, strategies      the share of the pairs at each level, by the hundred, and of each strategy
+    distinct                the share of different ones among the words, the neighbouring two and the neighbouring
+                            three of a sample (run/variety.py); compare runs of one size only
+    near_duplicates         the share of the questions that fell as `duplicate` or `near_duplicate`, while the run was
+                            made or in `curate`
+    new_phrases             the share of phrases of three words that no earlier question of the discipline has, in the
+                            first tenth of each discipline's questions and in the last
+
+New phrases become fewer in any text. Where the last tenth brings next to none, the model repeats itself, and more
+questions of this kind bring little.
+
+Files are streamed, one discipline at a time, so a run that is still going may be read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from glan_dspy.run.decisions import dropped
+from glan_dspy.run.lines import Line
+from glan_dspy.run.store import Run, Shelf
+from glan_dspy.run.variety import Novelty, Sample, share
+
+__all__ = ["coverage"]
+
+_ALIKE = frozenset({"duplicate", "near_duplicate"})
+
+Names = set[tuple[str, str]]
+"""Of sessions or of key concepts, each with the id of its syllabus."""
+
+
+def coverage(run: Run) -> dict[str, Any]:
+    """The figures named above; a share lies between 0 and 1, or is None where there is nothing to count yet.
+
+    >>> coverage(run)["sessions"], coverage(run)["new_phrases"]
+    ({'used': 700, 'of': 738, 'share': 0.9485}, {'first_tenth': 0.9312, 'last_tenth': 0.4107, 'questions': 2460})
+
+    Raises UserError for no run.
+    """
+    disciplines = run.disciplines()
+    found = _Found()
+    for discipline in sorted(disciplines, key=lambda discipline: discipline.id):  # the first ones are a fair sample
+        found.add(discipline.name, run.shelf(discipline))
+    return found.told([discipline.name for discipline in disciplines])
+
+
+class _Found:
+    """Sums over the disciplines of a run."""
+
+    def __init__(self) -> None:
+        self.sessions, self.concepts = _Use(), _Use()
+        self.pairs: Counter[str] = Counter()
+        self.levels: Counter[str] = Counter()
+        """Pairs at each; 0 at a level that only a subject has."""
+        self.strategies: Counter[str] = Counter()
+        self.questions: Counter[str] = Counter()
+        self.alike: Counter[str] = Counter()
+        self.sample, self.novelty = Sample(), Novelty()
+
+    def add(self, name: str, shelf: Shelf) -> None:
+        """Counts one discipline in."""
+        self.levels.update(dict.fromkeys(map(_level, shelf.read("subjects")), 0))
+        curated = dropped(shelf)
+        accepted = self._count_pairs(name, shelf, curated)
+        self._count_questions(name, shelf, accepted, curated)
+
+    def _count_pairs(self, name: str, shelf: Shelf, curated: Mapping[str, str]) -> set[str]:
+        """The ids of all accepted pairs; those that were dropped since are not counted."""
+        used_sessions, used_concepts, accepted = Names(), Names(), set[str]()
+        for pair in _pairs(shelf):
+            if pair["id"] in accepted:
+                continue
+            accepted.add(pair["id"])
+            if pair["id"] not in curated:
+                used_sessions.update(_names(pair, "sessions"))
+                used_concepts.update(_names(pair, "key_concepts"))
+                self._count(name, pair)
+        self.novelty.close()
+        sessions, concepts = _designed(shelf)
+        self.sessions.add(used_sessions, sessions)
+        self.concepts.add(used_concepts, concepts)
+        return accepted
+
+    def _count(self, name: str, pair: Line) -> None:
+        self.pairs[name] += 1
+        self.levels[_level(pair)] += 1
+        self.strategies[str(pair.get("strategy") or "")] += 1
+        self.sample.add(pair["id"], pair["question"], pair["answer"])
+        self.novelty.add(pair["question"])
+
+    def _count_questions(self, name: str, shelf: Shelf, accepted: set[str], curated: Mapping[str, str]) -> None:
+        made = accepted | shelf.ids("holdout")
+        fell = {id: reason for id, reason in _rejected_questions(shelf) if id not in made}
+        fell |= {id: reason for id, reason in curated.items() if id in accepted}
+        self.questions[name] += len(made | fell.keys() | shelf.ids("questions"))
+        self.alike[name] += sum(reason in _ALIKE for reason in fell.values())
+
+    def told(self, names: list[str]) -> dict[str, Any]:
+        return {
+            "pairs": self.pairs.total(),
+            "sessions": self.sessions.told(),
+            "key_concepts": self.concepts.told(),
+            "evenness": {
+                "disciplines": _evenness([self.pairs[name] for name in names]),
+                "levels": _evenness([count for level, count in self.levels.items() if level]),
+            },
+            "levels": _shares(self.levels),
+            "strategies": _shares(self.strategies),
+            "distinct": self.sample.told(),
+            "near_duplicates": {
+                "share": share(self.alike.total(), self.questions.total()),
+                "disciplines": {n: share(self.alike[n], self.questions[n]) for n in names if self.questions[n]},
+            },
+            "new_phrases": self.novelty.told(),
+        }
+
+
+class _Use:
+    """How many of some things are used, and how many there are."""
+
+    def __init__(self) -> None:
+        self.used = self.all = 0
+
+    def add(self, used: Names, all: Names) -> None:
+        self.used += len(used & all)  # a syllabus that was made anew has others than its older pairs name
+        self.all += len(all)
+
+    def told(self) -> dict[str, Any]:
+        return {"used": self.used, "of": self.all, "share": share(self.used, self.all)}
+
+
+def _pairs(shelf: Shelf) -> Iterator[Line]:
+    for line in shelf.read("instructions"):
+        if all(isinstance(line.get(key), str) for key in ("id", "question", "answer")):
+            yield line
+
+
+def _rejected_questions(shelf: Shelf) -> Iterator[tuple[str, str]]:
+    """(id, reason) of what was never answered, the last word about each id last."""
+    for line in shelf.read("rejected"):
+        if line.get("stage") == "question" and isinstance(line.get("id"), str):
+            yield line["id"], str(line.get("reason"))
+
+
+def _designed(shelf: Shelf) -> tuple[Names, Names]:
+    """All sessions, and all key concepts."""
+    sessions, concepts = Names(), Names()
+    for syllabus in shelf.syllabi().values():
+        for session in syllabus.sessions:
+            sessions.add((syllabus.id, session.name))
+            concepts.update((syllabus.id, concept) for concept in session.key_concepts)
+    return sessions, concepts
+
+
+def _names(pair: Line, key: str) -> Names:
+    names, syllabus = pair.get(key), str(pair.get("syllabus_id", ""))
+    return {(syllabus, name) for name in names if isinstance(name, str)} if isinstance(names, list) else set()
+
+
+def _level(line: Line) -> str:
+    """`300` for 300 to 399; the level of an imported question may be any text. Empty for none."""
+    level = line.get("level")
+    return str(level // 100 * 100) if isinstance(level, int) else level if isinstance(level, str) else ""
+
+
+def _evenness(counts: list[int]) -> float | None:
+    """None where there are no two kinds to be even over, or nothing was counted."""
+    total = sum(counts)
+    if len(counts) < 2 or not total:
+        return None
+    entropy = sum(n / total * math.log(total / n) for n in counts if n)
+    return round(entropy / math.log(len(counts)), 4)
+
+
+def _shares(counts: Counter[str]) -> dict[str, float | None]:
+    """By name, without what has none."""
+    total = counts.total()
+    return {name: share(count, total) for name, count in sorted(counts.items()) if name}
