@@ -26,7 +26,8 @@ _NUMBER = re.compile(
     r"(?:\s*(?:×|\*|·|\\times|\\cdot)\s*10\s*\^\s*\{?\s*([-+]?\d{1,3})\}?)?"
 )
 _LABEL = re.compile(
-    r"(?:answer|option|choice|答案|答え|正解|정답|답|respuesta|resposta|réponse|antwort|ответ|उत्तर|الجواب|الإجابة|đáp án)"
+    r"(?:answer|option|choice|respuesta|resposta|réponse|antwort|đáp án|ответ|उत्तर|الجواب|الإجابة"
+    r"|答案|答え|正解|정답|답)"
     r"[^\S\n]*(?:[:：=]|\b(?:is|es|é|est|ist|là|है)\b|是|は|은|는|هو|هي)[^\S\n]*[:：=]?[^\S\n]*(?=\S)([^\n]*)",
     re.IGNORECASE,
 )
@@ -92,7 +93,7 @@ def _written(number: str, power: str | None) -> str | None:
     if slash:
         top, bottom = _western(top), _western(bottom)
         return f"{top}/{bottom}" if top.lstrip("+-").isdecimal() and bottom.isdecimal() and int(bottom) else None
-    digits, e, exponent = number.lower().partition("e")
+    digits, _, exponent = number.lower().partition("e")
     exponent = power or exponent
     return _western(digits) + (f"e{int(exponent)}" if exponent else "")
 

@@ -8,6 +8,7 @@ from shlex import quote
 
 from glan_dspy.cli.main import BUG, DONE
 from glan_dspy.errors import Stopped, UserError
+from glan_dspy.gates.language import can_tell
 from glan_dspy.run.store import Run
 from glan_dspy.run.tally import Outcome
 from glan_dspy.settings import Settings
@@ -42,9 +43,15 @@ def came_through(settings: Settings, outcome: Outcome, go_on: str) -> bool:
         )
         return False
     if outcome.tally.exhausted:
+        number = f"{outcome.tally.exhausted:,}"
         print(
-            f"glan: {outcome.tally.exhausted:,} syllabi have fewer combinations of sessions and concepts than questions "
-            f"were planned; {settings.logfile_name} names them. More sessions, or fewer questions, would fit.",
+            f"glan: {number} syllabi have fewer combinations of sessions and concepts than questions were "
+            f"planned; {settings.logfile_name} names them. More sessions, or fewer questions, would fit.",
+            file=sys.stderr,
+        )
+    if settings.gates and not can_tell(settings.language):
+        print(
+            f"glan: the language gate does not know {settings.language!r}: it let every text through",
             file=sys.stderr,
         )
     if outcome.reason:

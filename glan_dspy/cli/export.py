@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,16 @@ def export(
     holdout: Annotated[
         bool, typer.Option("--holdout", help="The test set that --holdout K kept apart, instead.")
     ] = False,
+    only: Annotated[
+        str | None,
+        typer.Option("--only", metavar="EXPR", help="Only pairs that fit, by their keys and a judge's `score`."),
+    ] = None,
+    min_score: Annotated[
+        float | None,
+        typer.Option(
+            "--min-score", min=1, max=5, metavar="X", help="Only pairs that `glan judge` gave X or more, 1-5."
+        ),
+    ] = None,
 ) -> int:
     """Write a run's accepted pairs, streamed; the file appears whole or not at all.
 
@@ -28,10 +39,16 @@ def export(
     glan export runs/first --format messages --to train.jsonl
     glan export runs/first --format azure --to outputs
     glan export runs/first --holdout --to test.jsonl
+    glan export runs/first --min-score 4 --only 'level >= 300' --to train.jsonl
     """
+    from glan_dspy.filtering import compile_filter
+    from glan_dspy.publish.choice import Choice
     from glan_dspy.publish.export import export
     from glan_dspy.run.store import Run
 
-    path, count = export(Run(run), format, to, allow_rehearsal=allow_rehearsal, held_out=holdout)
+    choice = Choice(compile_filter(only, "--only") if only else None, min_score)
+    path, count = export(Run(run), format, to, allow_rehearsal=allow_rehearsal, held_out=holdout, choice=choice)
     print(f"{path}: {count:,} rows")
+    if left_out := choice.left_out():
+        print(f"left out: {left_out}", file=sys.stderr)
     return 0

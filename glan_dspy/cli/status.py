@@ -11,6 +11,9 @@ import typer
 if TYPE_CHECKING:
     from glan_dspy.run.status import Survey
 
+QUICKLY_COVERED = 20_000
+"""Pairs whose coverage takes no second to tell."""
+
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
@@ -19,8 +22,13 @@ def status(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")] = Path("runs/first"),
     json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
     coverage: Annotated[
-        bool, typer.Option("--coverage", help="Also what the pairs cover, and whether new ones still add something.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--coverage/--no-coverage",
+            help="What the pairs cover, and whether new ones still add something; by itself up to 20,000 pairs.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> int:
     """Show what a run holds and whether it is complete. Reads only; safe while the run goes on."""
     import orjson
@@ -38,15 +46,22 @@ def status(
     rows = [
         *((name, f"{getattr(found, name):,}") for name in ("disciplines", "subjects", "syllabi", "questions")),
         ("instructions", f"{found.instructions:,}"),
+        *([("held out", f"{found.held_out:,}")] if found.held_out else []),
         ("rejected", rejected or "0"),
         *([("curated", curated)] if curated else []),
+        *(
+            [("language", f"not told for {found.language_not_told:,}: the gate lets it pass")]
+            if found.language_not_told
+            else []
+        ),
         ("calls", f"{found.calls:,}"),
         ("prompt tokens", f"{found.prompt_tokens:,}{cached_share(found)}"),
         ("reply tokens", f"{found.completion_tokens:,}"),
         ("cost", cost(found)),
         ("complete", "yes" if found.complete else f"no; glan {kind} -o {quote(str(run))} goes on"),
-        *(coverage_rows(covering.coverage(Run(run))) if coverage else []),
     ]
+    if coverage or (coverage is None and 0 < found.instructions <= QUICKLY_COVERED):
+        rows += coverage_rows(covering.coverage(Run(run)))
     for name, value in rows:
         print(f"{name:>14}  {value}")
     return 0

@@ -167,7 +167,7 @@ class Walk:
 
     def _option(self, options: list[Any]) -> Any:
         """One of them; of marks mostly a high one, as _number gives."""
-        return self.rng.choices(options, _MARKS if options == [1, 2, 3, 4, 5] else None)[0]
+        return self.rng.choices(options, _MARKS)[0] if options == [1, 2, 3, 4, 5] else self.rng.choice(options)
 
     def _number(self, schema: dict[str, Any], name: str, kind: str, entry: Entry | None) -> int | float:
         if _stem(name) == "level" and "maximum" not in schema:

@@ -12,6 +12,7 @@ import jsonlines
 import orjson
 
 from glan_dspy.errors import UserError
+from glan_dspy.publish.choice import Choice
 from glan_dspy.records import Instruction, Question, digest
 from glan_dspy.run.decisions import dropped
 from glan_dspy.run.store import Run
@@ -39,12 +40,20 @@ TRAINING_FORMATS = frozenset(FORMATS) - {"azure"}
 """What goes straight into training: simulated pairs are refused here unless asked for."""
 
 
-def export(run: Run, form: str, to: Path, *, allow_rehearsal: bool = False, held_out: bool = False) -> tuple[Path, int]:
+def export(
+    run: Run,
+    form: str,
+    to: Path,
+    *,
+    allow_rehearsal: bool = False,
+    held_out: bool = False,
+    choice: Choice | None = None,
+) -> tuple[Path, int]:
     """Writes the pairs and gives back (file, how many). The file appears whole, or not at all.
 
     `azure` takes a folder and names the file as the Azure script does; a run with questions and no
-    answers gives its questions file. `held_out` writes the test set instead. Raises UserError: unknown
-    format, nothing to export, simulated pairs.
+    answers gives its questions file. `held_out` writes the test set instead. `choice` leaves pairs out.
+    Raises UserError: unknown format, nothing to export, simulated pairs.
     """
     if form not in FORMATS:
         raise UserError(f"--format {form!r} is unknown; known: {', '.join(FORMATS)}")
@@ -64,9 +73,12 @@ def export(run: Run, form: str, to: Path, *, allow_rehearsal: bool = False, held
             f"{run.path} was made by the simulated model `rehearsal`: its pairs are no training data; "
             "--allow-rehearsal exports them all the same"
         )
+    chosen: Iterator[Question] = itertools.chain([first], pairs)
+    if choice:
+        chosen = choice.of(run, chosen)
     beside, count = _write(
         to,
-        (FORMATS[form](pair) for pair in itertools.chain([first], pairs)),  # type: ignore[arg-type]
+        (FORMATS[form](pair) for pair in chosen),  # type: ignore[arg-type]
         folder=form == "azure",
     )
     final = to / azure_name(kind, about, run, count, first.simulated) if form == "azure" else to

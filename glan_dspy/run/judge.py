@@ -122,7 +122,8 @@ def refuse_rehearsed_scores(run: Run, before: Settings, settings: Settings) -> N
 
 def pairs_of(shelf: Shelf, wanted: Wanted) -> Iterator[Line]:
     """The discipline's accepted pairs once each, without those that were dropped or do not fit, as they are read."""
-    seen, scores = set(dropped(shelf)), read_scores(shelf)
+    seen = set(dropped(shelf))
+    scores = {} if wanted.only is any_pair else read_scores(shelf)
     for line in shelf.read("instructions"):
         id = line.get("id")
         if not (isinstance(id, str) and isinstance(line.get("question"), str) and isinstance(line.get("answer"), str)):
@@ -140,7 +141,7 @@ def last_of_sample(run: Run, wanted: Wanted) -> str | None:
     """
     shelves = (run.shelf(discipline) for discipline in run.disciplines())
     places = (place(line) for shelf in shelves for line in pairs_of(shelf, wanted))
-    found = heapq.nsmallest(wanted.sample or 1, places)
+    found = heapq.nsmallest(wanted.sample, places) if wanted.sample else list(islice(places, 1))
     if not found:
         fits = "has no accepted pairs yet" if wanted.only is any_pair else "has no accepted pair that fits --only"
         raise UserError(f"{run.path} {fits}; `glan status {run.path}` tells what it has")
@@ -195,10 +196,11 @@ class Judging(Walk):
 
     def _own_answer(self, pair: Line, line: Line | None) -> str | None:
         """What the pair's answer ends in, where votes on it are to be asked for."""
-        enough = line is not None and (
-            line["scores"] is None or (line["votes"] or {"asked": 0})["asked"] >= self.wanted.votes
-        )
-        return None if enough or not self.wanted.votes else final_answer(pair["answer"])
+        wanted = self.wanted.votes
+        if line is not None:
+            enough = line["votes"] is not None and line["votes"]["asked"] >= wanted
+            wanted = 0 if enough or line["scores"] is None else wanted
+        return final_answer(pair["answer"]) if wanted else None
 
     async def _one(
         self, branch: Branch, pair: Line, line: Line | None, own: str | None, said: dict[int, str | None]
@@ -220,15 +222,8 @@ class Judging(Walk):
             )
         except BadReply as bad:
             return {**line, "why": str(bad), "call": "", "time": now()}
-        scores = dict(reply.scores)
-        return {
-            **line,
-            "scores": scores,
-            "score": fmean(scores.values()),
-            "why": reply.why,
-            "call": call.id,
-            "time": now(),
-        }
+        score = fmean(reply.scores.values())
+        return {**line, "scores": reply.scores, "score": score, "why": reply.why, "call": call.id, "time": now()}
 
     async def _votes(self, branch: Branch, pair: Line, own: str, said: dict[int, str | None]) -> Line:
         """How the model's further answers agree with the pair's; those on file are not asked for again."""

@@ -4,13 +4,14 @@
      "model", "call", "time"}
 
 The newest judgement about an id counts. Without scores it tells why there are none. `votes` tells how many further
-answers were asked for, how many agree with the pair's own, and what that ends in: {"asked": 5, "agree": 4, "own": "42"}.
-Each vote is in votes.jsonl as soon as it is paid for: {"id", "number", "said", "model", "call", "time"}.
+answers were asked for, how many agree with the pair's own, and what that one ends in, as {"asked": 5, "agree": 4,
+"own": "42"}. Each vote is in votes.jsonl as soon as it is paid for: {"id", "number", "said", "model", "call", "time"}.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 
 from glan_dspy.run.lines import Line
 from glan_dspy.run.store import Shelf
@@ -38,6 +39,6 @@ def votes_by(shelf: Shelf, model: str) -> Votes:
     return found
 
 
-def _judgements(shelf: Shelf) -> list[Line]:
+def _judgements(shelf: Shelf) -> Iterator[Line]:
     wanted = {"id", "scores", "score", "votes"}
-    return [line for line in shelf.read("judgements") if wanted <= line.keys()]
+    return (line for line in shelf.read("judgements") if wanted <= line.keys())

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from typing import Any
 
+from glan_dspy.gates.language import can_tell
 from glan_dspy.records import syllabus_id
 from glan_dspy.run.decisions import dropped
 from glan_dspy.run.store import Run, Shelf
@@ -25,6 +26,7 @@ def status(run: Run) -> dict[str, Any]:
         "held_out": found.held_out,
         "rejected": dict(found.rejected),
         "curated": dict(found.curated),
+        "language_not_told": found.language_not_told,
         "calls": found.calls,
         "prompt_tokens": found.prompt_tokens,
         "cached_tokens": found.cached_tokens,
@@ -44,6 +46,8 @@ def survey(run: Run) -> Survey:
         share = shares.get(discipline.id, 0) if shares is not None else None
         found.add(run.shelf(discipline), settings, imported=about.get("kind") == "answer", share=share)
     found.complete &= found.disciplines > 0
+    if settings.gates and not can_tell(settings.language):
+        found.language_not_told = found.instructions
     found.add_calls(run.root_shelf())
     return found
 
@@ -58,6 +62,8 @@ class Survey:
         self.rejected: Counter[str] = Counter()
         self.curated: Counter[str] = Counter()
         """Accepted pairs that `curate` dropped, by reason; not among `instructions`."""
+        self.language_not_told = 0
+        """Accepted pairs that the language gate let through because it does not know the language."""
         self.cost, self.cost_known = 0.0, True
         self.planned = 0
         """Pairs, of the disciplines whose syllabi are known; more where others are still to come."""
