@@ -24,6 +24,7 @@ from glan_dspy.signatures import (
     DraftSyllabus,
     ExtractSubjects,
     ExtractSyllabus,
+    JudgePair,
     ListSubjects,
     SessionOutline,
     WriteQuestion,
@@ -63,6 +64,13 @@ QUESTION_INPUTS = {
 ANSWER_INPUTS = {"language": "Korean", "subject": "Wave optics", "level": 200, "question": "Why?"}
 
 # signature, inputs, reply
+JUDGE_INPUTS: dict[str, Any] = {
+    "subject": "Wave Optics",
+    "level": 300,
+    "key_concepts": ["interference"],
+    "question": "Why is a soap film colourful?",
+    "answer": "Because of interference.",
+}
 CASES: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
     (DesignTaxonomy, {"language": "English", "max_fields": 3}, TAXONOMY),
     (ListSubjects, SUBJECT_INPUTS, SUBJECTS),
@@ -73,12 +81,13 @@ CASES: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
     (ExtractSyllabus, {"draft": "Session 1: Thin films"}, SYLLABUS),
     (WriteQuestion, QUESTION_INPUTS, {"question": "Why is a soap film colourful?"}),
     (AnswerQuestion, ANSWER_INPUTS, {"answer": "Because of $\\theta$."}),
+    (JudgePair, JUDGE_INPUTS, {"why": "It has no flaw.", "correct": 5, "self_contained": 4, "fits": 3, "useful": 2}),
 ]
 by_signature = pytest.mark.parametrize(
     ("signature", "inputs", "outputs"), CASES, ids=[case[0].__name__ for case in CASES]
 )
 structured = pytest.mark.parametrize(
-    "signature", [DesignTaxonomy, ListSubjects, ExtractSubjects, DesignSyllabus, ExtractSyllabus]
+    "signature", [DesignTaxonomy, ListSubjects, ExtractSubjects, DesignSyllabus, ExtractSyllabus, JudgePair]
 )
 
 ADAPTER = CompactAdapter()

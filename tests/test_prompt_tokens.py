@@ -15,6 +15,7 @@ import pytest
 
 from glan_dspy.adapters import CompactAdapter, shape
 from glan_dspy.connect import connect
+from glan_dspy.judging import PairJudge
 from glan_dspy.making import make_syllabus
 from glan_dspy.program import GLAN
 from glan_dspy.records import Discipline, Syllabus, merge_subjects
@@ -64,14 +65,17 @@ class Recording(CompactAdapter):
 
 @cache
 def every_stage() -> tuple[Recording, dict[str, Sent]]:
-    """The prompts of every signature there is, the last one sent of each, from two whole paths down the tree."""
+    """The last prompt sent of every signature there is, from two whole paths down the tree and a judgement of each."""
     adapter = Recording()
     for draft_first in (False, True):
         settings = Settings(model_name="rehearsal", language="English", draft_first=draft_first)
         glan = GLAN(settings).connect(connect(settings))
         with bulk(), dspy.context(adapter=adapter):
             glan.taxonomy(max_fields=3, language="English")
-            glan(discipline="Optics")
+            made = glan(discipline="Optics")
+            judge = PairJudge()
+            judge.set_lm(connect(settings).answer)
+            judge(pair={"subject": made.subject.name, "level": 300, "question": made.question, "answer": made.answer})
     return adapter, {sent.signature.__name__: sent for sent in adapter.sent}
 
 

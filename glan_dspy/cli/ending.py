@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
 from shlex import quote
+from typing import Any
+
+import orjson
 
 from glan_dspy.cli.main import BUG, DONE
 from glan_dspy.errors import Stopped, UserError
@@ -14,9 +19,12 @@ from glan_dspy.run.tally import Outcome
 from glan_dspy.settings import Settings
 
 
-def finish(run: Run, settings: Settings, outcome: Outcome, command: str = "generate") -> int:
-    """Prints the result and gives back the exit code. Raises Stopped or UserError where the run is not done."""
-    tally, go_on = outcome.tally, f"glan {command} -o {quote(str(run.path))}" + go_on_flags(settings)
+def finish(run: Run, settings: Settings, outcome: Outcome, command: str = "generate", go_on: str = "") -> int:
+    """Prints the result and gives back the exit code. Raises Stopped or UserError where the run is not done.
+
+    `go_on` is the command that goes on, where it is more than `glan COMMAND -o RUN`.
+    """
+    tally, go_on = outcome.tally, go_on or f"glan {command} -o {quote(str(run.path))}" + go_on_flags(settings)
     made = tally.questions if settings.generate_question_only else tally.instructions
     print(
         f"{run.path}: {made:,} {'questions' if settings.generate_question_only else 'instructions'}"
@@ -110,6 +118,21 @@ def go_on_flags(settings: Settings) -> str:
     """What a run does not keep by itself: the headers, which may hold a key."""
     flags = " --generate-question-only" if settings.generate_question_only else ""
     return flags + (" --extra-header …" if settings.extra_header else "")
+
+
+def same_command(name: str, run: Path, flags: Mapping[str, Any]) -> str:
+    """The command that goes on, with what a run does not keep of this one. A cap is named anew, headers hold keys."""
+    words = ["glan", name, quote(str(run))]
+    for flag, value in flags.items():
+        if value is None or flag in ("max_cost", "extra_header"):
+            continue
+        for one in value if isinstance(value, (list, tuple)) else [value]:
+            if isinstance(one, bool):
+                words.append(f"--{'' if one else 'no-'}{flag.replace('_', '-')}")
+            else:
+                text = orjson.dumps(one).decode() if isinstance(one, dict) else str(one)
+                words.append(f"--{flag.replace('_', '-')} {quote(text)}")
+    return " ".join([*words, *(["--extra-header …"] if flags.get("extra_header") else [])])
 
 
 def told(counts: Counter[str]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -79,7 +78,7 @@ def judge(
     glan judge runs/first --votes 5 --only 'discipline in ("Optics", "Algebra")'
     glan export runs/first --min-score 4 --to train.jsonl
     """
-    from glan_dspy.cli.ending import came_through
+    from glan_dspy.cli.ending import came_through, same_command
     from glan_dspy.cli.main import BUG, DONE
     from glan_dspy.cli.prepare import prepare
     from glan_dspy.cli.progress import plain_lines
@@ -98,7 +97,7 @@ def judge(
     for text in report(run, settings, marks):
         print(text)
     own = {"model-name-for-judge": model_name_for_judge, "sample": sample, "votes": votes or None, "only": only}
-    return DONE if came_through(settings, outcome, again(run, own, flags)) else BUG
+    return DONE if came_through(settings, outcome, same_command("judge", run, {**own, **flags})) else BUG
 
 
 def line(walk: Walk, seconds: float) -> str:
@@ -127,20 +126,6 @@ def report(run: Path, settings: Settings, marks: Marks) -> list[str]:
             f"{'votes':>16}  {marks.agreeing / marks.asked:.0%} of {marks.asked:,} agree, on {marks.voted:,} pairs"
         )
     return lines
-
-
-def again(run: Path, own: dict[str, Any], flags: dict[str, Any]) -> str:
-    """The command that goes on, with what a run does not keep of this one. A cap is named anew, headers hold keys."""
-    import orjson
-
-    words = ["glan judge", quote(str(run))]
-    for name, value in {**own, **flags}.items():
-        if value is None or name in ("max_cost", "extra_header"):
-            continue
-        for one in value if isinstance(value, list) else [value]:
-            text = orjson.dumps(one).decode() if isinstance(one, dict) else str(one)
-            words.append(f"--{name.replace('_', '-')} {quote(text)}")
-    return " ".join([*words, *(["--extra-header …"] if flags.get("extra_header") else [])])
 
 
 app.command(cls=Grouped)(with_settings(judge, _FLAGS))

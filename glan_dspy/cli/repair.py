@@ -64,7 +64,7 @@ def repair(
     glan repair runs/korean --where 'reason == "truncated"' --answer-max-tokens 4096
     glan repair runs/korean --where 'reason in ("refusal", "abstained")' --model-name-for-answer gpt-4o
     """
-    from glan_dspy.cli.ending import finish
+    from glan_dspy.cli.ending import finish, same_command
     from glan_dspy.cli.prepare import prepare
     from glan_dspy.cli.progress import progress
     from glan_dspy.filtering import compile_filter
@@ -77,7 +77,7 @@ def repair(
     fits = compile_filter(where, option="--where")
     outcome, counts = mend(place, settings, fits, where, progress)
     print(f"asked again for {', '.join(f'{count:,} ({stage})' for stage, count in counts.items())}")
-    return finish(place, settings, outcome, command=f"repair --where {where!r}")
+    return finish(place, settings, outcome, go_on=same_command("repair", run, {"where": where, **flags}))
 
 
 app.command(cls=Grouped)(with_settings(repair, _FLAGS))

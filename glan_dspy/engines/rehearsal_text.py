@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from dataclasses import dataclass
@@ -109,6 +110,8 @@ def _field_value(ask: Ask, walk: Walk, output: Output) -> Any:
         line = ask.system[place + len(header) :].split("\n", 1)[0] if place >= 0 else ""
         if _SCHEMA_NOTE in line:
             return walk.value(_noted_schema(walk, line), output.name)
+    if output.python_type.startswith("Literal["):
+        return walk.value({"enum": ast.literal_eval(output.python_type.removeprefix("Literal"))}, output.name)
     simple = {"int": "integer", "float": "number", "bool": "boolean"}.get(output.python_type)
     if simple is None and output.python_type.startswith("list"):
         return walk.value({"type": "array"}, output.name)

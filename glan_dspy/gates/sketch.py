@@ -26,16 +26,16 @@ SLOTS = 128
 SIZE = SLOTS + 16
 """Bytes of a sketch."""
 
-_NO_SPACES = "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+NO_SPACES = "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 """Thai, Lao, Tibetan, Burmese, Khmer, kana, Chinese characters."""
-_MARKS = "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u0900-\u0963\u0970-\u0dff"
+MARKS = "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u0900-\u0963\u0970-\u0dff"
 """Vowel signs and accents, which Python's \\w leaves out of a word."""
 _SIGNS = r"[-+*/=<>^%√∫∑≤≥≠×÷−]"
 """Where only an operator differs, the question does."""
 
 _STOPS = str.maketrans({character: " " for character in "!\"#$&'(),.:;?@[\\]_`{|}~"})
 """Of ASCII, what is neither a word nor an operator: splitting there is quicker than the pattern below."""
-_TOKEN = re.compile(rf"[{_NO_SPACES}]|(?:[^\W{_NO_SPACES}]|[{_MARKS}])+|{_SIGNS}")
+_TOKEN = re.compile(rf"[{NO_SPACES}]|(?:[^\W{NO_SPACES}]|[{MARKS}])+|{_SIGNS}")
 _NUMBER, _ASCII_NUMBER = re.compile(r"\d+"), re.compile("[0-9]+")
 """The second finds the same in ASCII text, in a third of the time."""
 

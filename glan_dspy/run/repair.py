@@ -131,6 +131,7 @@ class Repair(Walk):
         questions = [item for item in items if item.stage == "question"]
         branch.course = Repairs(branch, self.settings, self.quota.goal(branch.discipline), questions)
         branch.close_test_set()
+        await branch.remember()
         for item in questions:
             branch.reopen(item.id)
         for item in items:

@@ -10,6 +10,7 @@
         holdout.jsonl                 the test set
         rejected.jsonl                every dropped item, whole, with stage and reason
         decisions.jsonl               which accepted pairs `curate` dropped, and why
+        judgements.jsonl votes.jsonl  what `judge` said of accepted pairs
         calls.jsonl                   one line an attempt: tokens, cost, finish reason, seconds
 
 Files only append. An accepted id supersedes its reject.

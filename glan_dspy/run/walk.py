@@ -139,6 +139,8 @@ class Walk:
                 self._judge(branch)
             raise
         candidates = branch.course.open(group, syllabus)
+        if not all(branch.is_settled(candidate.id) for candidate in candidates):
+            await branch.remember()
         if syllabus and len(candidates) < group.wanted:
             self._tell_exhausted(branch, group.subject, len(candidates), group.wanted)
         if branch.course.current.over:

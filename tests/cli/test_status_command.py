@@ -25,12 +25,17 @@ def test_json_has_the_coverage_beside_the_counts(capsys: pytest.CaptureFixture[s
     assert told["coverage"]["evenness"]["disciplines"] == 1.0
 
 
-def test_the_table_has_it_only_where_it_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_has_it_by_itself_where_it_is_quickly_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     capsys.readouterr()
-    assert run(("status",)) == 0
+    assert run(("status", "--no-coverage")) == 0
     plain = capsys.readouterr().out
-    assert run(("status", "--coverage")) == 0
+    assert run(("status",)) == 0
     whole = capsys.readouterr().out
+    monkeypatch.setattr("glan_dspy.cli.status.QUICKLY_COVERED", 1)
+    assert run(("status",)) == 0 and capsys.readouterr().out == plain
+    assert run(("status", "--coverage")) == 0 and capsys.readouterr().out == whole
     assert whole.startswith(plain) and "new phrases" not in plain
     assert "sessions  12 of 12 used, 100.0%" in whole and "evenness  disciplines 1.00" in whole
     assert "strategies  double " in whole and "duplicates  0.0% of the questions\n" in whole

@@ -219,6 +219,12 @@ def test_scores_of_the_simulated_model_are_for_simulated_pairs_only(run: Run) ->
         judge(run, MADE, Wanted())
 
 
+@pytest.mark.parametrize("adapter", ["chat", "json"])
+def test_dspys_own_adapters_carry_a_judgement_too(run: Run, adapter: str) -> None:
+    _, marks = judge(run, MADE.model_copy(update={"adapter": adapter}), Wanted())
+    assert (marks.judged, marks.unusable) == (10, 0)
+
+
 def test_scores_are_equal_at_any_concurrency(tmp_path: Path, run: Run) -> None:
     judge(run, MADE.model_copy(update={"model_name": "rehearsal?latency=0.005&bad_json=0.2"}), Wanted(votes=2))
     other = Run(tmp_path / "other")

@@ -89,7 +89,7 @@ def test_a_run_makes_every_planned_pair_with_both_strategies_and_its_lineage(tmp
 
 
 def test_the_same_seed_gives_the_same_pairs_at_any_concurrency_and_another_seed_others(tmp_path: Path) -> None:
-    slow = "rehearsal?latency=0.01&server_error=0.2&bad_json=0.2&truncate=0.1&empty=0.1"
+    slow = "rehearsal?latency=0.001&server_error=0.05&bad_json=0.2&truncate=0.1&empty=0.1"
     quick = settings(model_name=slow, question_batch_size=50, answer_batch_size=50)
     single = settings(model_name=slow, question_batch_size=1, answer_batch_size=1, concurrency=1)
     generate(Run(tmp_path / "quick"), quick, [OPTICS, DANCE])
