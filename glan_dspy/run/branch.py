@@ -12,6 +12,7 @@ from glan_dspy.gates.line import Gates
 from glan_dspy.gates.verdict import Verdict
 from glan_dspy.records import Discipline, Instruction, Question, Rejected, Subject, Syllabus
 from glan_dspy.run.course import Course, Goal
+from glan_dspy.run.decisions import dropped
 from glan_dspy.run.store import Shelf
 from glan_dspy.run.tally import Tally
 from glan_dspy.settings import Settings
@@ -38,6 +39,8 @@ class Branch:
         self.replies: dict[str, dict[str, Any]] = {}
         self.unanswered: dict[str, Question] = {}
         self.accepted: set[str] = set()
+        self.curated: set[str] = set()
+        """Ids of pairs that `curate` dropped: with a number of pairs to bring, others take their places."""
         self.held_out: dict[str, str] = {}
         """The test set: each question's id and text."""
         self.rejected: dict[str, str] = {}
@@ -59,12 +62,14 @@ class Branch:
         self.subjects = shelf.subjects()
         self.syllabi = shelf.syllabi()
         self.replies = {line["id"]: line for line in shelf.read("replies") if {"id", "text", "call"} <= line.keys()}
-        self.accepted = shelf.ids("instructions")
+        everything = shelf.ids("instructions")
+        self.curated = everything & dropped(shelf).keys()
+        self.accepted = everything - self.curated
         self.held_out = {pair.id: pair.question for pair in shelf.held_out()}
         fallen: set[str] = set()
         for item in shelf.rejected():
             self.rejections[item.id] += 1
-            if item.id not in self.accepted and item.id not in self.held_out:
+            if item.id not in everything and item.id not in self.held_out:
                 self.rejected[item.id] = item.reason
                 (fallen.add if item.stage == "question" else fallen.discard)(item.id)
         self._fallen, asked = fallen, set(fallen)
@@ -93,7 +98,7 @@ class Branch:
 
     def is_settled(self, id: str) -> bool:
         """Whether a question or a syllabus is accepted or rejected: nothing is left to do for it."""
-        return id in self.accepted or id in self.rejected or id in self.held_out
+        return id in self.accepted or id in self.rejected or id in self.held_out or id in self.curated
 
     def came_well(self, id: str) -> bool:
         return id in self.accepted or id in self.held_out

@@ -100,7 +100,9 @@ class Survey:
         self.syllabi += len(syllabi)
         if share is not None:
             self.planned += share
-            have = len(questions - rejects.keys()) if settings.generate_question_only else len(accepted)
+            have = len(accepted) - len(curated)
+            if settings.generate_question_only:
+                have = len(questions - rejects.keys())
             self.complete &= have >= share and (not share or len(held_out) >= settings.holdout)
             return
         if not subjects:
@@ -116,10 +118,8 @@ class Survey:
         )
         self.planned += planned
         done = questions | settled if settings.generate_question_only else settled
-        apart = len(
-            held_out
-        )  # what is no training pair: syllabi and subject lists, and what was asked for the test set
-        apart += sum(
+        # What is no training pair: syllabi, subject lists, and what was asked for the test set.
+        apart = len(held_out) + sum(
             item.stage in ("subjects", "syllabus") or bool(item.item.get("held_out")) for item in rejects.values()
         )
         designed = all(syllabus_id(s.id) in syllabi or syllabus_id(s.id) in rejects for s in subjects)

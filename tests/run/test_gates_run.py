@@ -12,7 +12,9 @@ import pytest
 
 from glan_dspy.errors import UserError
 from glan_dspy.filtering import compile_filter
+from glan_dspy.publish.export import accepted
 from glan_dspy.records import Discipline, normalise
+from glan_dspy.run.curate import Rules, curate
 from glan_dspy.run.generate import answer, generate
 from glan_dspy.run.questions_file import read_questions
 from glan_dspy.run.repair import repair
@@ -133,6 +135,20 @@ def test_a_syllabus_without_enough_combinations_is_told(tmp_path: Path) -> None:
     words = ["generate", "--model-name", "rehearsal", "--language", "English", "-o", "run", "--num-pairs", "900"]
     words += ["--max-number-of-session-name", "1", "--max-number-of-subjects", "1", "--discipline", "Optics"]
     assert "no combination of sessions and concepts is left in Optics" in glan(*words, cwd=tmp_path, check=3).stderr
+
+
+def test_what_curate_drops_is_made_good(tmp_path: Path) -> None:
+    run, chosen = Run(tmp_path / "run"), settings(model_name="rehearsal", num_pairs=30)
+    generate(run, chosen, disciplines(2))
+    lost = [row["question"] for row in rows(tmp_path / "run", "instructions")][::7]
+    (tmp_path / "bench.jsonl").write_text("".join(json.dumps({"question": item}) + "\n" for item in lost))
+    curate(run, Rules(near=1.0, against=(tmp_path / "bench.jsonl",)))
+    assert status(run)["instructions"] == 30 - len(lost) and not status(run)["complete"]
+    generate(run, chosen, disciplines(2))
+    state = status(run)
+    assert state["instructions"] == 30 and state["complete"]
+    kept = {pair.id for pair in accepted(run)}
+    assert len(kept) == 30 and not kept & {row["id"] for row in rows(tmp_path / "run", "decisions")}
 
 
 # --- the test set -----------------------------------------------------------------------------------
