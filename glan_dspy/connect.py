@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -100,6 +101,8 @@ class Care:
     lasting: bool = False
     """Whether calls outlive the process: those in a batch."""
     on_stop: OnStop = never
+    around: Callable[[AsyncEngine], AsyncEngine] = lambda engine: engine
+    """Puts one more engine outside all others: it may know the reply already."""
 
 
 def language_model(model: str, engine: AsyncEngine, care: Care | None = None) -> dspy.LM:
@@ -107,7 +110,7 @@ def language_model(model: str, engine: AsyncEngine, care: Care | None = None) ->
     care = care or Care()
     metered: AsyncEngine = Meter(engine, care.tariff, care.budget, lasting=care.lasting)
     paced = Limit(metered, care.hard, care.on_stop) if care.hard else metered
-    wrapped = Journal(Retry(paced, care.max_attempts, care.pause))
+    wrapped = care.around(Journal(Retry(paced, care.max_attempts, care.pause)))
     sync = SyncFace(wrapped)
     return DirectLM(model, engine=sync, async_engine=AsyncFace(wrapped), cache=False, num_retries=0)
 

@@ -19,6 +19,7 @@ import orjson
 
 from glan_dspy.connect import Models
 from glan_dspy.engines.background import run_sync
+from glan_dspy.engines.rehearsal import is_rehearsal
 from glan_dspy.errors import UserError
 from glan_dspy.making import make_syllabus
 from glan_dspy.records import Discipline, Sample, Subject, Syllabus, merge_subjects
@@ -126,16 +127,19 @@ class GLAN(dspy.Module):
         """16 hex digits that change when any prompt or demo does; in run.json of every run."""
         return sha256(orjson.dumps(self.state(), option=orjson.OPT_SORT_KEYS, default=str)).hexdigest()[:16]
 
-    def save(self, path: str | Path, *args: Any, **kwargs: Any) -> None:
-        """Writes the state as JSON, with what it takes to refuse it where it does not fit."""
+    def saved_state(self) -> dict[str, Any]:
+        """The state with what it takes to refuse it where it does not fit."""
         import glan_dspy
 
-        state = {
+        return {
             **self.state(),
             "metadata": {"dependency_versions": {"dspy": dspy.__version__}},
             "glan": {"state_version": STATE_VERSION, "glan_dspy": glan_dspy.__version__, "fields": self._fields()},
         }
-        Path(path).write_bytes(orjson.dumps(state, option=orjson.OPT_INDENT_2, default=str))
+
+    def save(self, path: str | Path, *args: Any, **kwargs: Any) -> None:
+        """Writes the state as JSON."""
+        Path(path).write_bytes(orjson.dumps(self.saved_state(), option=orjson.OPT_INDENT_2, default=str))
 
     def load(self, path: str | Path, *args: Any, **kwargs: Any) -> None:
         """Takes the prompts and demos of a saved program. Raises UserError for a file of another shape.
@@ -203,3 +207,43 @@ def open_program(settings: Settings) -> GLAN:
     if settings.program:
         glan.load(settings.program)
     return glan
+
+
+def misfits(settings: Settings) -> list[str]:
+    """In a sentence each, how the program of these settings was tuned for something else; nothing where it fits.
+
+    A program that was not tuned, or says nothing of it, fits everything.
+    """
+    if not settings.program:
+        return []
+    found: list[str] = []
+    retuned: set[str] = set()
+    for block in tuned_blocks(read_state(Path(settings.program))):
+        stages = [stage for stage in block["stages"] if stage not in retuned]
+        retuned.update(stages)
+        found += [f"program {settings.program} was {told}" for told in _misfits_of(block, stages, settings) if stages]
+    return list(dict.fromkeys(found))
+
+
+def tuned_blocks(state: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the state says of its tuning, the last one first; a block that does not name its stages is no block."""
+    last = state.get("tuned", {})
+    earlier = last.get("earlier")
+    blocks = [last, *(earlier if isinstance(earlier, list) else [])]
+    return [block for block in blocks if isinstance(block, dict) and isinstance(block.get("stages"), list)]
+
+
+def _misfits_of(block: dict[str, Any], stages: list[str], settings: Settings) -> list[str]:
+    language = settings.language if {"question", "answer"} & set(stages) else settings.curriculum_language
+    used = {"question": settings.question_model, "answer": settings.answer_model}
+    asked = list(dict.fromkeys(used.get(stage, settings.curriculum_model) for stage in stages))
+    models = block.get("models")
+    model = models.get("task") if isinstance(models, dict) else None
+    found = []
+    if block.get("language", language) != language:
+        found.append(f"tuned for {block['language']}, not for {language}")
+    if model and (others := [name for name in asked if name != model]):
+        found.append(f"tuned for model {model!r}, not for {others[0]!r}")
+    if block.get("simulated") and not all(is_rehearsal(name) for name in asked):
+        found.append("tuned on a simulated model: its prompts are a rehearsal's")
+    return found

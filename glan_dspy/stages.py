@@ -98,7 +98,7 @@ class Stage(dspy.Module):
             # What the caller holds tells of the last reply, also of one that could not be used.
             CALL.set(outer)
             outer.stage, outer.id, outer.attempt, outer.response = call.stage, call.id, call.attempt, call.response
-            outer.recalled = call.recalled
+            outer.recalled, outer.model = call.recalled, call.model
         check_ending(call, "", self.carries)
         return prediction
 

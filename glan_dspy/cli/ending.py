@@ -35,7 +35,7 @@ def finish(run: Run, settings: Settings, outcome: Outcome, command: str = "gener
     if not came_through(settings, outcome, go_on):
         return BUG
     if outcome.short:
-        raise Stopped(f"{shortfall(settings, outcome)}. {enough(outcome, go_on, settings)}")
+        raise Stopped(f"{shortfall(settings, outcome)}. {enough(outcome, go_on, settings, run.path)}")
     say_what_is_next(run, settings, made, sum(tally.rejected.values()))
     return DONE
 
@@ -76,22 +76,33 @@ def came_through(settings: Settings, outcome: Outcome, go_on: str) -> bool:
 
 def shortfall(settings: Settings, outcome: Outcome) -> str:
     """How many pairs are missing, where, and what became of the candidates."""
-    lacking = sum(lacks for lacks, _ in outcome.short.values())
-    dry = [name for name, (_, no_more) in outcome.short.items() if no_more]
-    spent = [name for name in outcome.short if name not in dry]
-    why = [f"no combination of sessions and concepts is left in {some(dry)}"] if dry else []
-    if spent:
+    pairs = {name: short for name, short in outcome.short.items() if short.pairs}
+    test = {name: short for name, short in outcome.short.items() if short.test}
+    lacks = [f"{sum(s.pairs for s in pairs.values()):,} pairs short of {settings.num_pairs:,}"] if pairs else []
+    if test:
+        lacks.append(f"{sum(s.test for s in test.values()):,} pairs short of the test sets in {some(list(test))}")
+    bare = [name for name, short in pairs.items() if short.unplanned]
+    dry = [name for name, short in pairs.items() if short.dry and name not in bare]
+    spent = [name for name, short in pairs.items() if not short.dry]
+    why = [f"subjects without a usable syllabus in {some(bare)}"] if bare else []
+    why += [f"no combination of sessions and concepts is left in {some(dry)}"] if dry else []
+    if spent or test:
+        where = f" in {some(spent)}" if spent else ""
         why.append(
-            f"the candidate budget of {settings.candidate_budget:g} questions a pair is used up in {some(spent)} "
+            f"the candidate budget of {settings.candidate_budget:g} questions a pair is used up{where} "
             f"(rejected: {told(outcome.tally.rejected) or 'none'})"
         )
-    return f"{lacking:,} pairs short of {settings.num_pairs:,}: {'; '.join(why)}"
+    return f"{', '.join(lacks)}: {'; '.join(why)}"
 
 
-def enough(outcome: Outcome, go_on: str, settings: Settings) -> str:
-    if all(no_more for _, no_more in outcome.short.values()):
+def enough(outcome: Outcome, go_on: str, settings: Settings, run: Path) -> str:
+    """What brings the missing pairs."""
+    if any(short.unplanned for short in outcome.short.values()):
+        return f"Ask for the syllabi again with: glan repair {quote(str(run))} --where 'stage == \"syllabus\"'"
+    if all(short.dry and not short.test for short in outcome.short.values()):
         return "More sessions a syllabus or more subjects need another --out"
-    return f"Go on with: {go_on} --candidate-budget {settings.candidate_budget + 0.3:g}"
+    more = settings.candidate_budget + (0.3 if not any(short.test for short in outcome.short.values()) else 2)
+    return f"Go on with: {go_on} --candidate-budget {more:g}"
 
 
 def say_what_is_next(run: Run, settings: Settings, made: int, rejected: int) -> None:

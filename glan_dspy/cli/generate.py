@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,15 @@ def generate(
     from glan_dspy.cli.prepare import disciplines_for, prepare
     from glan_dspy.cli.progress import progress
     from glan_dspy.errors import Stopped
+    from glan_dspy.program import misfits
     from glan_dspy.run.generate import generate as walk
     from glan_dspy.run.store import Run
     from glan_dspy.run.taxonomy import make_taxonomy
 
     run = Run(out)
     settings, given = prepare(run, flags, recipe, config)
+    for misfit in misfits(settings):
+        print(f"glan: {misfit}", file=sys.stderr)
     if settings.questions_filepath:
         from glan_dspy.cli.answer import answer_file
 

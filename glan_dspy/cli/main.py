@@ -26,7 +26,10 @@ COMMANDS = {
     "status": "Show how far a run is.",
     "curate": "Drop copies across disciplines, and what benchmarks hold.",
     "judge": "Have a model score the pairs, or answer them anew.",
+    "optimize": "Tune the prompts for a language and a model.",
+    "evaluate": "Score programs of tuned prompts beside one another.",
     "export": "Write a run's pairs in a trainer's format.",
+    "push": "Put a run's pairs and a dataset card on the Hugging Face Hub.",
     "doctor": "Try each model with one tiny request.",
 }
 

@@ -26,7 +26,6 @@ _FLAGS = (
     "reasoning_headroom",
     "adapter",
     "gates",
-    "max_asks",
     "question_batch_size",
     "answer_batch_size",
     "concurrency",
@@ -74,9 +73,13 @@ def repair(
     place = Run(run)
     place.about()
     settings, _ = prepare(place, flags, None, None)
+    # A run of questions alone is repaired as such.
+    only = bool(place.about()["settings"].get("generate_question_only"))
+    settings = settings.model_copy(update={"generate_question_only": only})
     fits = compile_filter(where, option="--where")
     outcome, counts = mend(place, settings, fits, where, progress)
-    print(f"asked again for {', '.join(f'{count:,} ({stage})' for stage, count in counts.items())}")
+    again = ", ".join(f"{count:,} ({stage})" for stage, count in counts.items())
+    print(f"asked again for {again or 'none: the run has all its pairs'}")
     return finish(place, settings, outcome, go_on=same_command("repair", run, {"where": where, **flags}))
 
 

@@ -48,6 +48,8 @@ class Call:
     """Gives back the kept reply to this question, if an earlier process already paid for it."""
     keep: Callable[[dict[str, Any]], None] | None = None
     """Keeps the reply as soon as it is there. None for a stage whose result is itself written at once."""
+    model: str = ""
+    """Which was asked: a reply of one model is none of another's."""
     id: str = ""
     """The id of the attempt that was answered, as calls.jsonl has it."""
     recalled: bool = False

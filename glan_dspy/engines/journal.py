@@ -19,7 +19,9 @@ class Journal:
         call = CALL.get()
         if call is None:
             return await self.engine.complete(request)
-        if kept := call.recall(call.key):
+        call.model = request.model
+        kept = call.recall(call.key)
+        if kept and kept.get("model", request.model) == request.model:
             call.id, call.recalled, call.response = kept["call"], True, response_from(kept, request.model)
             return call.response
         call.response = await self.engine.complete(request)
@@ -35,6 +37,7 @@ def reply_line(call: Call) -> dict[str, Any]:
     return {
         "id": call.key,
         "call": call.id,
+        "model": call.model,
         "finish_reason": response.finish_reason,
         "text": text_of(response),
         "refusal": refusal_of(response),

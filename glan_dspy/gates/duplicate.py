@@ -12,6 +12,7 @@ radius 7. One number of four that differs is another matter: that is the same ex
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator
 from hashlib import blake2b
 from zlib import crc32
 
@@ -27,7 +28,7 @@ _LONGEST = 16
 
 
 class Seen:
-    """The questions of one discipline, about 600 bytes each; the first of a kind stays.
+    """The questions of one discipline, about 1.2 KB each; the first of a kind stays.
 
     >>> seen = Seen()
     >>> seen.judge("a", "What is the boiling point of water at sea level?")
@@ -39,7 +40,7 @@ class Seen:
 
     def __init__(self, threshold: float = NEAR) -> None:
         self.threshold = threshold
-        self._bands = tuple(bands(threshold))
+        self._bands = tuple((band.start, band.stop) for band in bands(threshold))
         self._ids: list[str] = []
         self._exact: dict[bytes, int] = {}
         self._sketches = bytearray()
@@ -74,40 +75,50 @@ class Seen:
 
     def _nearest(self, mine: bytes) -> tuple[int, float] | None:
         """The number and the similarity of the question most like it, the first of several."""
+        table, mask = self._table, len(self._table) - 1
         found: set[int] = set()
-        table, mask, sketches = self._table, len(self._table) - 1, self._sketches
-        for band in self._bands:
-            part = mine[band]
-            place = crc32(part, band.start) & mask
-            for _ in range(_LONGEST):
-                if not (number := table[place]):
-                    break
-                at = (number - 1) * SIZE + band.start
-                if sketches[at : at + len(part)] == part:
-                    found.add(number - 1)
-                place = place + 1 & mask
+        for start, stop in self._bands:
+            part = mine[start:stop]
+            place = crc32(part, start) & mask
+            if table[place]:
+                found.update(self._with(part, start, place))
         best = None
         for number in sorted(found):
-            score = alike(mine, bytes(sketches[number * SIZE : (number + 1) * SIZE]), self.threshold)
+            score = alike(mine, self._sketch_of(number), self.threshold)
             if score is not None and (best is None or score > best[1]):
                 best = number, score
         return best
+
+    def _with(self, part: bytes, start: int, place: int) -> Iterator[int]:
+        """The questions that have this band, from its place in the table on."""
+        table, mask, sketches = self._table, len(self._table) - 1, self._sketches
+        for _ in range(_LONGEST):
+            if not (number := table[place]):
+                return
+            at = (number - 1) * SIZE + start
+            if sketches[at : at + len(part)] == part:
+                yield number - 1
+            place = place + 1 & mask
+
+    def _sketch_of(self, number: int) -> bytes:
+        return bytes(self._sketches[number * SIZE : (number + 1) * SIZE])
 
     def _put(self, id: str, key: bytes, mine: bytes) -> None:
         self._exact[key] = len(self._ids)
         self._ids.append(id)
         self._sketches += mine
-        if len(self._ids) * len(self._bands) * 2 > len(self._table):
+        # Mostly empty: then one look at a band's place is nearly always enough.
+        if len(self._ids) * len(self._bands) * 6 > len(self._table):
             self._table = array("I", bytes(8 * len(self._table)))
             for number in range(len(self._ids)):
-                self._enter(number, bytes(self._sketches[number * SIZE : (number + 1) * SIZE]))
+                self._enter(number, self._sketch_of(number))
         else:
             self._enter(len(self._ids) - 1, mine)
 
     def _enter(self, number: int, mine: bytes) -> None:
         table, mask = self._table, len(self._table) - 1
-        for band in self._bands:
-            place = crc32(mine[band], band.start) & mask
+        for start, stop in self._bands:
+            place = crc32(mine[start:stop], start) & mask
             for _ in range(_LONGEST):
                 if not table[place]:
                     table[place] = number + 1

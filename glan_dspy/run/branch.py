@@ -28,6 +28,8 @@ class Branch:
         self.discipline, self.shelf, self.tally, self.gates = discipline, shelf, tally, gates
         self.course = NO_COURSE
         """Which samples are next, once the subjects are there."""
+        self.number = 0
+        """Its place among all that were opened: what came first is finished first."""
         self.jobs = 0
         """Jobs of this discipline that wait or run; at 0 it is done."""
         self.failed = False
@@ -51,6 +53,7 @@ class Branch:
         """Questions for training pairs that earlier commands bought."""
         self.judging = False
         self._closed: set[str] = set()
+        self._reopened: dict[str, str] = {}
         self._fallen: set[str] = set()
         """Ids of the questions that did not pass their gates."""
         self._remembering, self._remembered = asyncio.Lock(), False
@@ -67,17 +70,22 @@ class Branch:
         self.accepted = everything - self.curated
         self.held_out = {pair.id: pair.question for pair in shelf.held_out()}
         fallen: set[str] = set()
+        apart: set[str] = set()
         for item in shelf.rejected():
+            if item.item.get("held_out"):
+                apart.add(item.id)
             self.rejections[item.id] += 1
             if item.id not in everything and item.id not in self.held_out:
                 self.rejected[item.id] = item.reason
                 (fallen.add if item.stage == "question" else fallen.discard)(item.id)
-        self._fallen, asked = fallen, set(fallen)
+        self._fallen, asked, for_test = fallen, set(fallen), set[str](apart)
         for question in shelf.questions():
             asked.add(question.id)
+            if question.held_out:
+                for_test.add(question.id)
             if not self.is_settled(question.id):
                 self.unanswered[question.id] = question
-        self.bought_before = len(asked - self.held_out.keys())
+        self.bought_before = len(asked - for_test - self.held_out.keys())
         if count:
             self._count(len(asked), len(self.accepted))
 
@@ -152,7 +160,8 @@ class Branch:
         self.tally.call(line)
 
     def _keep(self, line: dict[str, Any]) -> None:
-        if line["id"] not in self.replies:
+        known = self.replies.get(line["id"])
+        if known is None or known.get("model", line["model"]) != line["model"]:
             self.shelf.append("replies", line)
             self.replies[line["id"]] = line
 
@@ -182,7 +191,7 @@ class Branch:
             self.shelf.append("instructions", pair)
             self.accepted.add(pair.id)
             self.tally.instructions += 1
-        self.reopen(pair.id)
+        self._settled_anew(pair.id)
 
     def drop(self, question: Question, stage: str, verdict: Verdict, raw: str) -> None:
         """Puts away what did not pass a gate."""
@@ -201,11 +210,15 @@ class Branch:
 
     def reject(self, item: Rejected) -> None:
         self.shelf.append("rejected", item)
-        self.reopen(item.id)
+        self._settled_anew(item.id)
         self.rejected[item.id] = item.reason
         self.tally.rejected[item.reason] += 1
 
     def reopen(self, id: str) -> None:
-        """Counts the item as not rejected, until it is again."""
+        """Lets the item be asked again; it counts as rejected until it is settled."""
         if reason := self.rejected.pop(id, None):
+            self._reopened[id] = reason
+
+    def _settled_anew(self, id: str) -> None:
+        if reason := self.rejected.pop(id, None) or self._reopened.pop(id, None):
             self.tally.rejected[reason] -= 1

@@ -13,7 +13,7 @@ from glan_dspy.sampling import sample_syllabus
 from glan_dspy.settings import Settings
 
 SPARE = 5
-"""Candidates that a test set may always have beyond its size: a share of a few pairs is none."""
+"""Candidates that a test set may have beyond twice its size: it is small, and it was asked for."""
 
 
 class Goal(NamedTuple):
@@ -70,7 +70,7 @@ class Course:
         plot, group.syllabus = self.phase.plots[group.place], syllabus
         candidates = list(self._candidates(syllabus, group)) if syllabus else []
         plot.asked += len(candidates)
-        plot.dry = len(candidates) < group.wanted
+        plot.dry, plot.bare = len(candidates) < group.wanted, syllabus is None
         self.current.open(group, candidates)
         return candidates
 
@@ -104,6 +104,11 @@ class Course:
         return sorted(named, key=lambda pair: digest("holdout", pair[0]))
 
 
+def test_allowance(settings: Settings) -> int:
+    """Most candidates that may be bought for one discipline's test set."""
+    return max(2 * settings.holdout + SPARE, math.ceil(settings.holdout * settings.candidate_budget))
+
+
 def phases(subjects: Sequence[Subject], settings: Settings, goal: Goal) -> Iterator[Phase]:
     """The held-out pairs first: what training pairs are compared with must be there before them."""
 
@@ -111,6 +116,5 @@ def phases(subjects: Sequence[Subject], settings: Settings, goal: Goal) -> Itera
         return [Plot(subject) for subject in subjects]
 
     if goal.held_out:
-        most = max(goal.held_out + SPARE, math.ceil(goal.held_out * settings.candidate_budget))
-        yield Phase("holdout", goal.held_out, most, 0, plots())
+        yield Phase("holdout", goal.held_out, test_allowance(settings), 0, plots())
     yield Phase("training", goal.pairs, goal.allowance, settings.samples_per_syllabus, plots())

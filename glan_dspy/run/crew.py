@@ -38,7 +38,7 @@ from glan_dspy.gates.line import Gates
 from glan_dspy.records import Discipline
 from glan_dspy.run.batches import WIDE, disciplines_at_once
 from glan_dspy.run.branch import Branch
-from glan_dspy.run.pool import Job, Pool
+from glan_dspy.run.pool import Job, Key, Pool
 from glan_dspy.run.store import Run
 from glan_dspy.run.tally import Outcome, Tally
 from glan_dspy.settings import Settings
@@ -81,6 +81,7 @@ class Crew:
         self._opened: set[str] = set()
         """Disciplines whose files were counted: one that is given more to ask is opened again."""
         self._finished: set[str] = set()
+        self._number = 0
         self._streak: Counter[tuple[str, str]] = Counter()
         self._replied: set[str] = set()
         """Stages that got a reply, of whatever use."""
@@ -170,6 +171,7 @@ class Crew:
             await self._doors.acquire()
             branch = Branch(discipline, self.run.shelf(discipline), self.tally, gates())
             self.open[discipline.id] = branch
+            self._number = branch.number = self._number + 1
             branch.jobs = 1
 
             async def begin() -> None:
@@ -182,10 +184,10 @@ class Crew:
 
         return job
 
-    def add(self, branch: Branch, lane: str, jobs: Iterable[Work], *, next: bool = False) -> None:
+    def add(self, branch: Branch, lane: str, jobs: Iterable[Work], *, key: Key = ()) -> None:
         guarded = [partial(self._guarded, branch, job) for job in jobs]
         branch.jobs += len(guarded)
-        self.pool.add(lane, *guarded, next=next)
+        self.pool.add(lane, *guarded, key=key)
 
     async def _guarded(self, branch: Branch, work: Work) -> None:
         """Runs one job; whatever goes wrong in it ends in the outcome, and other disciplines go on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,7 @@ def read(path: Path) -> Iterator[Line]:
 
     `broken` tells how many those are.
     """
-    for raw in _whole(path):
+    for raw in whole(path):
         try:
             line = orjson.loads(raw)
         except ValueError:
@@ -100,7 +100,7 @@ def read(path: Path) -> Iterator[Line]:
 
 def ids(path: Path) -> Iterator[str]:
     """The ids of a file's lines, which stand first in each: found without parsing the rest."""
-    for raw in _whole(path):
+    for raw in whole(path):
         end = raw.find(b'"', 7)
         if raw.startswith(b'{"id":"') and b"\\" not in raw[7 : end + 1]:
             yield raw[7:end].decode()
@@ -119,10 +119,11 @@ def _parsed_id(raw: bytes) -> str | None:
 
 def broken(path: Path) -> int:
     """How many of the whole lines hold no JSON object: edited by hand, or by a bad disk."""
-    return sum(1 for _ in _whole(path)) - sum(1 for _ in read(path))
+    return sum(1 for _ in whole(path)) - sum(1 for _ in read(path))
 
 
-def _whole(path: Path) -> Iterable[bytes]:
+def whole(path: Path) -> Iterator[bytes]:
+    """The whole lines of a file as they are, blank ones left out; a missing file has none."""
     try:
         file = path.open("rb")
     except FileNotFoundError:

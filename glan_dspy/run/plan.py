@@ -6,10 +6,12 @@ from a pilot run of the same settings (`plan --from RUN`), which knows the model
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from glan_dspy.engines.endpoint import KNOWN_HEADROOM, thinks_first
 from glan_dspy.pricing import part_of, tariffs_of
+from glan_dspy.run.course import test_allowance
 from glan_dspy.settings import Settings
 
 
@@ -53,7 +55,8 @@ class Planned(NamedTuple):
 def counts(settings: Settings, disciplines: int) -> dict[str, int]:
     """The most calls of each stage: fewer where a model lists fewer subjects or a syllabus has few combinations.
 
-    Retries, and asking again after a reply that cannot be used, come on top.
+    With --num-pairs the questions are the candidate budget. Retries, asking again after a reply that cannot be used,
+    and answers in the place of those that fall come on top.
     """
     s = settings
     rounds = 2 if s.draft_first else 1
@@ -61,14 +64,16 @@ def counts(settings: Settings, disciplines: int) -> dict[str, int]:
     questions = subjects * s.samples_per_syllabus
     if s.num_pairs:
         subjects, questions = min(subjects, s.num_pairs), s.num_pairs
-    questions += disciplines * s.holdout
+    answers = questions + disciplines * s.holdout
+    candidates = math.floor(questions * s.candidate_budget) if s.num_pairs else questions
+    candidates += disciplines * test_allowance(s) if s.holdout else 0
     taxonomy = {"taxonomy": s.num_taxonomy_queries} if s.generate_disciplines else {}
     return {
         **taxonomy,
         "subjects": disciplines * s.num_subject_queries * rounds,
         "syllabus": subjects * rounds,
-        "question": questions,
-        "answer": 0 if s.generate_question_only else questions,
+        "question": candidates,
+        "answer": 0 if s.generate_question_only else answers,
     }
 
 

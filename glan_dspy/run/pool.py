@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import heapq
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 Job = Callable[[], Coroutine[Any, Any, None]]
+Key = tuple[int, ...]
 
 
 @dataclass
@@ -22,7 +23,8 @@ class Lane:
     """Waiting jobs of this stage (those about to come counted in) at which the stage before it pauses."""
     gain: int = 1
     """Jobs of the next stage that one of this one brings, about."""
-    waiting: deque[Job] = field(default_factory=deque)
+    waiting: list[tuple[Key, int, Job]] = field(default_factory=list)
+    """A heap: the lowest key first, of equal ones the first come."""
     running: int = 0
 
 
@@ -35,15 +37,18 @@ class Pool:
     def __init__(self, lanes: Sequence[Lane]) -> None:
         self.lanes = list(lanes)
         self._by_name = {lane.name: lane for lane in lanes}
+        self._count = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
         self._error: BaseException | None = None
         self.stopping = False
 
-    def add(self, lane: str, *jobs: Job, next: bool = False) -> None:
-        """Puts the jobs at the end of their lane, or with `next` at its head, in their order."""
+    def add(self, lane: str, *jobs: Job, key: Key = ()) -> None:
+        """Puts the jobs into their lane, behind those of a lower or the same key."""
         waiting = self._by_name[lane].waiting
-        waiting.extendleft(reversed(jobs)) if next else waiting.extend(jobs)
+        for job in jobs:
+            self._count += 1
+            heapq.heappush(waiting, (key, self._count, job))
 
     def running(self) -> dict[str, int]:
         return {lane.name: lane.running for lane in self.lanes}
@@ -76,7 +81,7 @@ class Pool:
             if lane is None:
                 break
             lane.running += 1
-            task = asyncio.get_running_loop().create_task(lane.waiting.popleft()())
+            task = asyncio.get_running_loop().create_task(heapq.heappop(lane.waiting)[2]())
             self._tasks.add(task)
             task.add_done_callback(lambda done, lane=lane: self._finished(done, lane))  # type: ignore[misc]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from glan_dspy.errors import UserError
 from glan_dspy.records import Discipline, normalise
 from glan_dspy.run.course import Goal
 from glan_dspy.run.store import Run
+from glan_dspy.run.tally import Short
 from glan_dspy.settings import Settings
 
 Shares = dict[str, int]
@@ -109,14 +111,27 @@ def open_quota(run: Run, settings: Settings, disciplines: Sequence[Discipline], 
         return Quota(settings)
     kept = (run.about() if run.exists else {}).get("quota") or {}
     before = kept.get("shares") or {d.id: len(run.shelf(d).ids("instructions")) for d in disciplines}
-    weights = read_weights(Path(settings.weights), disciplines) if settings.weights else {}
+    grows = settings.num_pairs > sum(before.values())
+    weights = read_weights(Path(settings.weights), disciplines) if settings.weights and grows else {}
     shares = shares_of(settings.num_pairs, disciplines, weights, before)
+    if without := [d.name for d in disciplines if not shares[d.id] and d.id not in before]:
+        warnings.warn(
+            f"--num-pairs {settings.num_pairs:,} is shared out already: none are left for {without[0]!r}"
+            + (f" and {len(without) - 1:,} more" if len(without) > 1 else "")
+            + "; a larger number reaches them",
+            UserWarning,
+            stacklevel=2,
+        )
     check_holdout(settings, min((share for share in shares.values() if share), default=0))
 
-    def keep(extra: Shares) -> None:
-        run.write_about({**run.about(), "quota": {"shares": shares, "extra": extra}})
+    basis = {"shares": shares, "candidate_budget": settings.candidate_budget}
 
-    quota = Quota(settings, shares, kept.get("extra"), keep)
+    def keep(extra: Shares) -> None:
+        run.write_about({**run.about(), "quota": {**basis, "extra": extra}})
+
+    # What was given beyond the shares' own budget was given for these shares and this budget.
+    same = all(kept.get(name) == value for name, value in basis.items())
+    quota = Quota(settings, shares, kept.get("extra") if same else None, keep)
     if save:
         keep(quota.extra)
     return quota
@@ -136,8 +151,12 @@ class Reached:
 
     made: int
     asked: int
-    dry: bool
+    test_lacks: int = 0
+    """Pairs that are missing in its test set."""
+    dry: bool = False
     """No combination of its syllabi is left."""
+    unplanned: int = 0
+    """Subjects without a usable syllabus."""
 
 
 class Quota:
@@ -156,6 +175,8 @@ class Quota:
     ) -> None:
         self.settings, self.shares, self.extra, self.save = settings, shares, dict(extra or {}), save
         self.results: dict[str, Reached] = {}
+        self._granted: dict[str, int] = {}
+        """Candidates that a discipline had asked for when it was last given more."""
 
     def goal(self, discipline: Discipline) -> Goal:
         s = self.settings
@@ -168,8 +189,8 @@ class Quota:
     def wants(self, discipline: Discipline) -> bool:
         return self.shares is None or self.shares.get(discipline.id, 0) > 0
 
-    def done(self, discipline: Discipline, made: int, asked: int, *, dry: bool) -> None:
-        self.results[discipline.id] = Reached(made, asked, dry)
+    def done(self, discipline: Discipline, reached: Reached) -> None:
+        self.results[discipline.id] = reached
 
     def grant(self, disciplines: Sequence[Discipline]) -> list[Discipline]:
         """Gives what the budget leaves over to those that lack pairs; gives back which they are."""
@@ -181,7 +202,8 @@ class Quota:
         granted = []
         for discipline in wanted:
             lacks, result = self.lacks(discipline), self.results[discipline.id]
-            if lacks and left > 0 and not result.dry:
+            useless = result.asked <= self._granted.get(discipline.id, -1)
+            if lacks and left > 0 and not (result.dry or useless):
                 more = min(lacks, left)
                 left -= more
                 allowance = self.goal(discipline).allowance
@@ -190,17 +212,19 @@ class Quota:
         if granted:
             self.save(self.extra)  # first, so that a killed run goes on with the same
         for discipline in granted:
-            del self.results[discipline.id]
+            self._granted[discipline.id] = self.results.pop(discipline.id).asked
         return granted
 
     def lacks(self, discipline: Discipline) -> int:
         result = self.results.get(discipline.id)
         return max(0, (self.shares or {}).get(discipline.id, 0) - (result.made if result else 0))
 
-    def shortfall(self, disciplines: Sequence[Discipline]) -> dict[str, tuple[int, bool]]:
-        """(pairs that it lacks, whether it has no combination left) of each discipline that fell short, by name."""
-        return {
-            discipline.name: (lacks, self.results[discipline.id].dry)
-            for discipline in disciplines
-            if discipline.id in self.results and (lacks := self.lacks(discipline))
-        }
+    def shortfall(self, disciplines: Sequence[Discipline]) -> dict[str, Short]:
+        """What the disciplines that are through lack, by name."""
+        found = {}
+        for discipline in disciplines:
+            if result := self.results.get(discipline.id):
+                short = Short(self.lacks(discipline), max(0, result.test_lacks), result.dry, result.unplanned)
+                if short.pairs or short.test:
+                    found[discipline.name] = short
+        return found

@@ -6,6 +6,7 @@ question is judged anew among all others of its discipline, and only then is its
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Any
 from glan_dspy.errors import UserError
 from glan_dspy.gates.contamination import Overlap
 from glan_dspy.program import GLAN, open_program
-from glan_dspy.records import Question, Rejected, Subject, Syllabus, question_id, syllabus_id
+from glan_dspy.records import Question, Rejected, Subject, Syllabus, question_id
 from glan_dspy.run.branch import Branch
 from glan_dspy.run.command import Display, walked
 from glan_dspy.run.course import Course, Goal
@@ -44,22 +45,34 @@ def repair(
     benchmarks = benchmarks_of(settings)
     with run.lock():
         chosen = {d.id: [item for item in fallen(run.shelf(d)) if where(view(item))] for d in run.disciplines()}
-        counts = Counter(item.stage for items in chosen.values() for item in items)
-        if not counts:
+        if not any(chosen.values()):
             raise UserError(f"no rejected item of {run.path} fits --where {text!r}; `glan status` tells the reasons")
-        note(run, settings, text, counts)
+        counts = Counter[str]()
+        note(run, settings, text, sum(map(len, chosen.values())))
 
         def make() -> Walk:
-            return Repair(run, glan, chosen, quota_of(run, settings), benchmarks)
+            return Repair(run, glan, chosen, counts, quota_of(run, settings), benchmarks)
 
         return walked(run, settings, glan, make, display), counts
 
 
 def fallen(shelf: Shelf) -> Iterator[Rejected]:
-    """The items that are rejected now, each with its newest reason. Subject lists are asked again by any rerun."""
+    """The items that are rejected now, each with its newest reason, as far as their lines are whole.
+
+    Subject lists are none of them: any rerun asks for those again.
+    """
     well = shelf.ids("instructions") | shelf.ids("holdout") | shelf.ids("syllabi")
     newest = {item.id: item for item in shelf.rejected() if item.id not in well and item.stage != "subjects"}
-    return iter(newest.values())
+    return (item for item in newest.values() if is_whole(item))
+
+
+def is_whole(item: Rejected) -> bool:
+    """Whether the line still holds what was asked for; a person may have edited it."""
+    try:
+        (Subject if item.stage == "syllabus" else Question).model_validate(item.item)
+    except ValueError:
+        return False
+    return item.stage == "syllabus" or bool(item.item.get("subject_id"))
 
 
 def view(item: Rejected) -> dict[str, Any]:
@@ -67,12 +80,12 @@ def view(item: Rejected) -> dict[str, Any]:
     return {**item.item, "id": item.id, "stage": item.stage, "reason": item.reason, "detail": item.detail}
 
 
-def note(run: Run, settings: Settings, text: str, counts: Counter[str]) -> None:
+def note(run: Run, settings: Settings, text: str, items: int) -> None:
     """Writes into run.json what was asked again, and with which settings that are not the run's."""
     about = run.about()
     now = settings.model_dump(mode="json")
     changed = {name: now[name] for name, value in about["settings"].items() if name in now and now[name] != value}
-    done = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "where": text, "items": dict(counts)}
+    done = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "where": text, "items": items}
     run.write_about({**about, "repairs": [*about.get("repairs", ()), {**done, "settings": changed}]})
 
 
@@ -88,11 +101,12 @@ class Repairs(Course):
     def __init__(self, branch: Branch, settings: Settings, goal: Goal, items: Iterable[Rejected]) -> None:
         super().__init__(branch.subjects, settings, goal._replace(held_out=0), branch.pairs)
         self.goal = goal
-        self.known = len(branch.accepted) + len(branch.rejected) + len(branch.held_out)
         self.wanted: defaultdict[str, dict[str, bool]] = defaultdict(dict)
         """By subject, the ids of the questions, and whether each is for the test set."""
         for item in items:
-            self.wanted[item.item["subject_id"]][item.id] = bool(item.item.get("held_out"))
+            self.wanted[item.item["subject_id"]][item.id] = is_for_test(item)
+        self.known = Counter[str]()
+        """By subject, how many questions it was ever asked for, about."""
 
     def next_round(self) -> Round | None:
         groups = [
@@ -106,20 +120,26 @@ class Repairs(Course):
     def _candidates(self, syllabus: Syllabus, group: Group) -> Iterator[Candidate]:
         wanted, s = self.wanted[group.subject.id], self.settings
         # Each kind of sample comes in an order of its own: in twice as many, all that were asked about are.
-        for sample in sample_syllabus(syllabus, 2 * self.known + 20, s.double_share, s.seed):
+        for sample in sample_syllabus(syllabus, 2 * self.known[group.subject.id] + 40, s.double_share, s.seed):
             id = question_id(syllabus, sample)
             if id in wanted:
                 yield Candidate(id, sample, group, held_out=wanted[id])
 
 
 class Repair(Walk):
-    """A walk over what was rejected, and nothing else."""
+    """A walk over what was rejected, and nothing else. `counts` says of each stage how many were asked for again."""
 
     def __init__(
-        self, run: Run, glan: GLAN, chosen: Mapping[str, Sequence[Rejected]], quota: Quota, benchmarks: Overlap | None
+        self,
+        run: Run,
+        glan: GLAN,
+        chosen: Mapping[str, Sequence[Rejected]],
+        counts: Counter[str],
+        quota: Quota,
+        benchmarks: Overlap | None,
     ) -> None:
         super().__init__(run, glan, [d for d in run.disciplines() if chosen.get(d.id)], quota, benchmarks)
-        self.chosen = chosen
+        self.chosen, self.counts = chosen, counts
         self.keep_questions = True  # a killed repair has the reply, and its record does not say that it was judged
 
     async def __call__(self) -> Outcome:
@@ -127,15 +147,19 @@ class Repair(Walk):
         return await self.crew.work()
 
     async def begin(self, branch: Branch) -> None:
-        items = self.chosen[branch.discipline.id]
-        questions = [item for item in items if item.stage == "question"]
-        branch.course = Repairs(branch, self.settings, self.quota.goal(branch.discipline), questions)
+        goal, items = self.quota.goal(branch.discipline), self.chosen[branch.discipline.id]
+        room = {False: _room(goal.pairs, len(branch.accepted)), True: _room(goal.held_out, len(branch.held_out))}
+        taken = list(_within(room, sorted(items, key=lambda item: _ORDER[item.stage])))
+        self.counts.update(item.stage for item in taken)
+        questions = [item for item in taken if item.stage == "question"]
+        branch.course = course = Repairs(branch, self.settings, goal, questions)
+        if questions:
+            course.known = await asyncio.to_thread(asked_about, branch.shelf)
         branch.close_test_set()
         await branch.remember()
-        for item in questions:
+        for item in taken:
             branch.reopen(item.id)
-        for item in items:
-            if item.stage == "answer" and not branch.has_enough(held_out=bool(item.item.get("held_out"))):
+            if item.stage == "answer":
                 self._add_answer(branch, Question.model_validate(item.item))
             elif item.stage == "syllabus":
                 subject = Subject.model_validate(item.item)
@@ -143,5 +167,33 @@ class Repair(Walk):
         self._next_round(branch)
 
     async def _syllabus_again(self, branch: Branch, subject: Subject) -> None:
-        branch.reopen(syllabus_id(subject.id))
         await self._syllabus_of(branch, subject)
+
+
+_ORDER = {"syllabus": 0, "answer": 1, "question": 2}
+"""What is cheapest to bring first, where there is no room for all."""
+
+
+def is_for_test(item: Rejected) -> bool:
+    return bool(item.item.get("held_out"))
+
+
+def _room(goal: int | None, have: int) -> int:
+    return 1 << 60 if goal is None else max(0, goal - have)
+
+
+def _within(room: dict[bool, int], items: Iterable[Rejected]) -> Iterator[Rejected]:
+    """As many items of each kind, for training or for the test set, as there is room for; every syllabus."""
+    for item in items:
+        if item.stage == "syllabus":
+            yield item
+        elif room[is_for_test(item)]:
+            room[is_for_test(item)] -= 1
+            yield item
+
+
+def asked_about(shelf: Shelf) -> Counter[str]:
+    """By subject, how many questions the discipline's files tell of."""
+    subjects = {question.id: question.subject_id for question in shelf.questions()}
+    subjects |= {item.id: str(item.item.get("subject_id")) for item in shelf.rejected() if item.stage == "question"}
+    return Counter(subjects.values())

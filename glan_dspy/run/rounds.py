@@ -57,12 +57,15 @@ class Plot:
     made: int = 0
     dry: bool = False
     """It has no syllabus, or no combination that was not asked about."""
+    bare: bool = False
+    """The model gave no usable syllabus."""
 
 
 class Round:
     """One round's groups in the order of the subjects. Tells what is due to be judged, and when all is settled."""
 
-    def __init__(self, groups: Sequence[Group]) -> None:
+    def __init__(self, groups: Sequence[Group], number: int = 1) -> None:
+        self.number = number
         self.groups = deque(groups)
         """Those that are not all judged; the others wait for the first."""
         self.unsettled = 0
@@ -84,8 +87,9 @@ class Round:
         self.unsettled += len(candidates)
 
     def skip(self, group: Group) -> None:
-        """Lets the others pass a group whose syllabus does not come in this walk. The round is then never over."""
+        """Lets the others pass a group whose syllabus does not come in this walk: a rerun asks for it again."""
         group.candidates = deque()
+        self.unknown -= 1
 
     def arrive(self, candidate: Candidate, question: Question) -> None:
         candidate.state, candidate.question = "arrived", question
@@ -160,7 +164,7 @@ class Phase:
             for place, (plot, count) in enumerate(zip(self.plots, wanted, strict=False))
             if count
         ]
-        return Round(groups) if groups else None
+        return Round(groups, self.rounds) if groups else None
 
 
 def fill(plots: Sequence[Plot], count: int) -> list[int]:

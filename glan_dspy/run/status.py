@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from glan_dspy.gates.language import can_tell
-from glan_dspy.records import syllabus_id
+from glan_dspy.records import Rejected, syllabus_id
 from glan_dspy.run.decisions import dropped
 from glan_dspy.run.store import Run, Shelf
 from glan_dspy.sampling import count_combinations
@@ -50,6 +50,13 @@ def survey(run: Run) -> Survey:
         found.language_not_told = found.instructions
     found.add_calls(run.root_shelf())
     return found
+
+
+def asked_for_test(shelf: Shelf, rejects: Iterable[Rejected]) -> dict[str, str]:
+    """The ids of the questions that were asked for the test set, each with its syllabus."""
+    asked = {question.id: question.syllabus_id for question in shelf.questions() if question.held_out}
+    asked |= {item.id: str(item.item.get("syllabus_id")) for item in rejects if item.item.get("held_out")}
+    return asked | {pair.id: pair.syllabus_id for pair in shelf.held_out()}
 
 
 class Survey:
@@ -103,27 +110,29 @@ class Survey:
             have = len(accepted) - len(curated)
             if settings.generate_question_only:
                 have = len(questions - rejects.keys())
-            self.complete &= have >= share and (not share or len(held_out) >= settings.holdout)
+            test = settings.holdout if share else 0
+            self.complete &= have >= share + test if settings.generate_question_only else have >= share
+            self.complete &= settings.generate_question_only or len(held_out) >= test
             return
         if not subjects:
             self.complete = False  # not done, or without a usable list of subjects: a rerun asks for one
             return
-        kept_back = math.ceil(settings.holdout / len(subjects))
+        for_test = asked_for_test(shelf, rejects.values()) if settings.holdout else {}
+        taken = Counter(for_test.values())
         planned = sum(
             min(
                 settings.samples_per_syllabus,
-                sum(count_combinations([len(session.key_concepts) for session in syllabus.sessions])) - kept_back,
+                sum(count_combinations([len(session.key_concepts) for session in syllabus.sessions])) - taken[id],
             )
-            for syllabus in syllabi.values()
+            for id, syllabus in syllabi.items()
         )
         self.planned += planned
         done = questions | settled if settings.generate_question_only else settled
-        # What is no training pair: syllabi, subject lists, and what was asked for the test set.
-        apart = len(held_out) + sum(
-            item.stage in ("subjects", "syllabus") or bool(item.item.get("held_out")) for item in rejects.values()
-        )
+        above = sum(item.stage in ("subjects", "syllabus") for item in rejects.values())
         designed = all(syllabus_id(s.id) in syllabi or syllabus_id(s.id) in rejects for s in subjects)
-        self.complete &= designed and len(done) - apart >= planned and len(held_out) >= settings.holdout
+        test_set = for_test.keys() - rejects.keys() if settings.generate_question_only else held_out
+        self.complete &= len(done) - above - len(done & for_test.keys()) >= planned
+        self.complete &= designed and len(test_set) >= settings.holdout
 
     def add_calls(self, shelf: Shelf) -> None:
         for line in shelf.read("calls"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclass
@@ -45,6 +45,18 @@ class Tally:
         self.completion_tokens += line["completion_tokens"] or 0
 
 
+class Short(NamedTuple):
+    """What a discipline lacks when it is through."""
+
+    pairs: int
+    test: int = 0
+    """Pairs of its test set."""
+    dry: bool = False
+    """No combination of sessions and concepts is left."""
+    unplanned: int = 0
+    """Subjects without a usable syllabus."""
+
+
 @dataclass
 class Outcome:
     """How a walk ended."""
@@ -60,7 +72,7 @@ class Outcome:
     bugs: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     """Names of the disciplines with open items, or with no subjects."""
-    short: dict[str, tuple[int, bool]] = field(default_factory=dict)
-    """With `--num-pairs`, of each discipline's name: pairs that it lacks, and whether it has no combination left."""
+    short: dict[str, Short] = field(default_factory=dict)
+    """What is missing, by the discipline's name."""
     why: str = ""
     """What went wrong in the last of them."""

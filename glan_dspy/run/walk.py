@@ -38,8 +38,8 @@ from glan_dspy.run.batches import WIDE
 from glan_dspy.run.branch import Branch
 from glan_dspy.run.course import Course
 from glan_dspy.run.crew import Crew, Work
-from glan_dspy.run.pool import Lane, Pool
-from glan_dspy.run.quota import Quota
+from glan_dspy.run.pool import Key, Lane, Pool
+from glan_dspy.run.quota import Quota, Reached
 from glan_dspy.run.rounds import Candidate, Group
 from glan_dspy.run.store import Run
 from glan_dspy.run.tally import Outcome, Tally
@@ -122,13 +122,29 @@ class Walk:
         if course.phase.name == "training":
             branch.close_test_set()
         if round is None:
-            self.quota.done(branch.discipline, branch.pairs("training"), self._bought(branch), dry=course.phase.dry)
+            self._through(branch)
         else:
             self.crew.add(branch, "syllabus", [partial(self._syllabus, branch, group) for group in round.groups])
 
-    def _bought(self, branch: Branch) -> int:
-        """Candidates of the training pairs; of a discipline that had them all, those that are on file."""
-        return max(branch.course.phase.asked, branch.bought_before)
+    def _through(self, branch: Branch) -> None:
+        """Tells the quota what came of a discipline whose rounds are over."""
+        course, phase = branch.course, branch.course.phase
+        made = branch.pairs("training")
+        if self.settings.generate_question_only:
+            made = max(made, phase.made)
+        elif phase.goal is not None and made >= phase.goal:
+            branch.failed = False  # what is left open is not needed any more
+        self.quota.done(
+            branch.discipline,
+            Reached(
+                made=made,
+                # A discipline that had all its pairs before did not go through its rounds: then what is on file.
+                asked=max(phase.asked, branch.bought_before),
+                test_lacks=0 if self.settings.generate_question_only else course.goal.held_out - len(branch.held_out),
+                dry=phase.dry,
+                unplanned=sum(plot.bare for plot in phase.plots),
+            ),
+        )
 
     async def _syllabus(self, branch: Branch, group: Group) -> None:
         try:
@@ -137,6 +153,8 @@ class Walk:
             if self.crew.leaves_open(error):
                 branch.course.current.skip(group)
                 self._judge(branch)
+                if branch.course.current.over:
+                    self._next_round(branch)
             raise
         candidates = branch.course.open(group, syllabus)
         if not all(branch.is_settled(candidate.id) for candidate in candidates):
@@ -166,10 +184,16 @@ class Walk:
             if branch.is_settled(candidate.id):
                 self._settle(branch, candidate, made=branch.came_well(candidate.id))
             elif question := branch.unanswered.pop(candidate.id, None):
-                branch.course.current.arrive(candidate, question)
+                # Asked for the one kind, and now wanted for the other: a test set that fell short takes what is next.
+                same = question.held_out == candidate.held_out
+                branch.course.current.arrive(
+                    candidate, question if same else question.model_copy(update={"held_out": candidate.held_out})
+                )
             else:
                 jobs.append(partial(self._question, branch, candidate))
-        self._add_questions(branch, jobs)
+        if jobs:
+            # In the order of judging: whatever is asked later waits for what comes before it.
+            self._add_questions(branch, jobs, (branch.number, branch.course.current.number, candidates[0].group.place))
         self._judge(branch)
 
     def _judge(self, branch: Branch) -> None:
@@ -265,7 +289,7 @@ class Walk:
         )
         return make_syllabus(subject, designed, s.max_number_of_session_name)
 
-    def _add_questions(self, branch: Branch, jobs: list[Work]) -> None:
+    def _add_questions(self, branch: Branch, jobs: list[Work], key: Key) -> None:
         """The first alone, and the rest when it is through: they find the syllabus in the endpoint's prefix cache."""
         first, rest = jobs[:1], jobs[1:]
 
@@ -273,12 +297,12 @@ class Walk:
             try:
                 await first[0]()
             finally:
-                self.crew.add(branch, "question", rest, next=True)
+                self.crew.add(branch, "question", rest, key=key)
 
         if self.settings.batch or not rest:
-            self.crew.add(branch, "question", jobs)
+            self.crew.add(branch, "question", jobs, key=key)
         else:
-            self.crew.add(branch, "question", [lead])
+            self.crew.add(branch, "question", [lead], key=key)
 
     async def _question(self, branch: Branch, candidate: Candidate) -> None:
         s, round = self.settings, branch.course.current
@@ -302,7 +326,7 @@ class Walk:
             self._settle(branch, candidate, made=False)
         except LMError as error:
             if self.crew.leaves_open(error):
-                candidate.state = "passed"
+                self._settle(branch, candidate, made=False)
             raise
         else:
             question = make(question=reply.question, question_call=call.id)
@@ -328,6 +352,10 @@ class Walk:
             )
         except BadReply as bad:
             self._reject(branch, question.id, "answer", bad, question.model_dump())
+        except LMError as error:
+            if candidate is not None and self.crew.leaves_open(error):
+                self._settle(branch, candidate, made=False)
+            raise
         else:
             made = self._take(branch, make_instruction(s, question, reply.answer, call), question, call)
         finally:

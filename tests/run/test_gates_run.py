@@ -266,9 +266,14 @@ def test_what_falls_again_has_its_new_reason_and_may_be_asked_again(tmp_path: Pa
 
 def test_repair_does_not_go_beyond_the_number_of_pairs(tmp_path: Path) -> None:
     run, chosen = Run(tmp_path / "run"), settings(num_pairs=40, model_name="rehearsal?wrong_language=0.2")
-    generate(run, chosen, disciplines(2))
-    repair(run, chosen, compile_filter('reason == "language"'), "x")
-    assert len(pairs(tmp_path / "run")) == 40
+    assert generate(run, chosen, disciplines(2)).short
+    better = chosen.model_copy(update={"model_name": "rehearsal"})
+    _, counts = repair(run, better, compile_filter('reason == "language"'), "x")
+    assert len(pairs(tmp_path / "run")) == 40 and 0 < counts.total() <= 10
+    calls = len(rows(tmp_path / "run", "calls"))
+    outcome, counts = repair(run, better, compile_filter("level > 0"), "x")
+    assert not counts and len(rows(tmp_path / "run", "calls")) == calls
+    assert outcome.tally.rejected.total() == sum(status(run)["rejected"].values())
 
 
 def test_a_syllabus_is_repaired_and_the_run_goes_on_with_its_questions(tmp_path: Path) -> None:

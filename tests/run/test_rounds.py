@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from glan_dspy.errors import UserError
 from glan_dspy.records import ClassSession, Discipline, Question, Subject, Syllabus
 from glan_dspy.run.course import Course, Goal
-from glan_dspy.run.quota import Quota, read_weights, shares_of, spread
+from glan_dspy.run.quota import Quota, Reached, read_weights, shares_of, spread
 from glan_dspy.run.rounds import Candidate, Plot, fill
+from glan_dspy.run.tally import Short
 from glan_dspy.settings import Settings
 
 
@@ -155,14 +156,14 @@ def test_what_one_discipline_leaves_over_goes_to_those_that_lack_and_only_once()
     shares = {d.id: 10 for d in disciplines}
     quota = Quota(Settings(num_pairs=30, candidate_budget=1.5), shares, save=lambda extra: kept.append(dict(extra)))
     for discipline, made, asked in zip(disciplines, (10, 4, 10), (10, 15, 11), strict=True):
-        quota.done(discipline, made, asked, dry=False)
+        quota.done(discipline, Reached(made, asked))
     assert quota.grant(disciplines) == [disciplines[1]]
     assert quota.goal(disciplines[1]).allowance == 15 + 6 and kept == [{disciplines[1].id: 6}]
     assert quota.grant(disciplines) == []  # it is not through yet
-    quota.done(disciplines[1], 8, 21, dry=False)
+    quota.done(disciplines[1], Reached(8, 21))
     assert quota.grant(disciplines) == [disciplines[1]] and quota.goal(disciplines[1]).allowance == 23
-    quota.done(disciplines[1], 9, 23, dry=True)
-    assert quota.grant(disciplines) == [] and quota.shortfall(disciplines) == {"B": (1, True)}
+    quota.done(disciplines[1], Reached(9, 23, dry=True))
+    assert quota.grant(disciplines) == [] and quota.shortfall(disciplines) == {"B": Short(1, dry=True)}
 
 
 @pytest.mark.parametrize("text", ['{"Optics": 2, "law": 0.5}', "Optics,2\nLaw,0.5\n", "Optics\t2\n\nLaw\t0.5"])

@@ -23,6 +23,7 @@ from glan_dspy.run.begin import begin
 from glan_dspy.run.command import bulk
 from glan_dspy.run.generate import answer, generate
 from glan_dspy.run.lines import Appender
+from glan_dspy.run.quota import Quota
 from glan_dspy.run.status import status
 from glan_dspy.run.store import Run
 from glan_dspy.run.tally import Outcome
@@ -57,7 +58,9 @@ class Fake:
         return await self.model.complete(request)
 
 
-def walk_with(fake: Fake, path: Path, chosen: Settings, *disciplines: Discipline, attempts: int = 2) -> Outcome:
+def walk_with(
+    fake: Fake, path: Path, chosen: Settings, *disciplines: Discipline, attempts: int = 2, quota: Quota | None = None
+) -> Outcome:
     async def no_pause(seconds: float) -> None:
         await asyncio.sleep(0)
 
@@ -66,7 +69,7 @@ def walk_with(fake: Fake, path: Path, chosen: Settings, *disciplines: Discipline
     run = Run(path)
 
     async def main() -> Outcome:
-        return await Walk(run, glan, disciplines)()
+        return await Walk(run, glan, disciplines, quota)()
 
     with run.lock():
         begin(run, "generate", chosen, disciplines, glan.digest)

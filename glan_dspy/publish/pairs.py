@@ -1,0 +1,56 @@
+"""Which records of a run are exported: each once, without what `curate` dropped; lines that hold none are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from glan_dspy.records import Instruction, Question
+from glan_dspy.run import lines
+from glan_dspy.run.decisions import dropped
+from glan_dspy.run.store import Run
+
+
+@dataclass
+class Spoilt:
+    """Lines that hold no pair, edited by hand into something else or damaged on the disk."""
+
+    count: int = 0
+    first: str = ""
+    """The file of the first of them."""
+
+
+def accepted(run: Run, *, held_out: bool = False, spoilt: Spoilt | None = None) -> Iterator[Instruction]:
+    """Every accepted pair once, discipline by discipline, without those that `curate` dropped; or the test set's.
+
+    Memory holds the ids of one discipline.
+    """
+    for discipline in run.disciplines():
+        shelf = run.shelf(discipline)
+        seen = set(dropped(shelf))
+        path = shelf.path / f"{'holdout' if held_out else 'instructions'}.jsonl"
+        for raw in lines.whole(path):
+            pair = _pair(raw)
+            if pair is None:
+                if spoilt:
+                    spoilt.count, spoilt.first = spoilt.count + 1, spoilt.first or str(path)
+            elif pair.id not in seen:
+                seen.add(pair.id)
+                yield pair
+
+
+def _pair(raw: bytes) -> Instruction | None:
+    try:
+        pair = Instruction.model_validate_json(raw)
+    except ValueError:
+        return None
+    return pair if pair.id and pair.question.strip() and pair.answer.strip() else None
+
+
+def questions(run: Run) -> Iterator[Question]:
+    """Every question once that passed its gates, discipline by discipline; those of the test set are none of them."""
+    for discipline in run.disciplines():
+        shelf = run.shelf(discipline)
+        newest = {question.id: question for question in shelf.questions() if not question.held_out}
+        fallen = {item.id for item in shelf.rejected()} - shelf.ids("instructions")
+        yield from (question for id, question in newest.items() if id not in fallen)
