@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import dspy
+from dspy.utils.exceptions import AdapterParseError
 
 from glan_dspy.errors import UserError
 from glan_dspy.optimize.journal import Halt
 from glan_dspy.optimize.metric import Metric, Score
 from glan_dspy.optimize.writer import PairWriter
+from glan_dspy.run.crew import first_line
 
 __all__ = ["OPTIMIZERS", "Budget", "Effort", "Optimizer", "Task", "effort_of", "improved", "named", "require_installed"]
 
@@ -62,11 +64,20 @@ class Task:
 
 
 def improved(optimizer: Optimizer, student: PairWriter, task: Task) -> PairWriter:
-    """The program that the optimizer makes of the student. Raises Halt where a model cannot be asked any more."""
+    """The program that the optimizer makes of the student.
+
+    Raises Halt where a model cannot be asked any more, UserError where the reflecting one replies with nothing.
+    """
     make = {"gepa": _gepa, "mipro": _mipro, "bootstrap": _bootstrap}[optimizer]
     task.log.mkdir(parents=True, exist_ok=True)
-    with dspy.context(lm=task.model):
-        return make(student, task)
+    try:
+        with dspy.context(lm=task.model):
+            return make(student, task)
+    except AdapterParseError as error:
+        raise UserError(
+            f"{optimizer} cannot use what the reflecting model replied ({first_line(error)}); name another "
+            "--reflection-model, or another --seed"
+        ) from error
 
 
 def named(optimizer: str) -> Optimizer:

@@ -55,6 +55,7 @@ def optimize(
     glan generate --program vietnamese.json --language Vietnamese --model-name gpt-4o-mini
     """
     from glan_dspy.cli.tuning import agree, ended_well, say_left_out, show_plan, stages_of
+    from glan_dspy.errors import UserError
     from glan_dspy.optimize.compile import Order, Progress, told, tune
     from glan_dspy.optimize.journal import Log
     from glan_dspy.optimize.models import Names, connected
@@ -74,6 +75,8 @@ def optimize(
         valset=valset,
     )
     require_installed(order.optimizer)
+    if out.is_dir():
+        raise UserError(f"-o {out} is a folder; name a file, such as {out / 'vietnamese.json'}")
     splits = load_rows(Path(valset) if valset else None)
     rows = plan_of(order, splits)
     show_plan(rows, f"{order.optimizer} for {settings.language}, {', '.join(order.stages)}")

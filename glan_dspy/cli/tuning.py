@@ -138,6 +138,8 @@ def ended_well(log: Log, settings: Settings) -> Iterator[None]:
         yield
     except Halt as halt:
         raise told(halt.why, settings, kept) from halt.why
+    except OSError as error:
+        raise told(error, settings, kept) from error
     except KeyboardInterrupt:
         raise Stopped(f"stopped; {kept}") from None
 
@@ -159,7 +161,7 @@ def told(why: BaseException, settings: Settings, kept: str) -> BaseException:
     if isinstance(why, (lm15.LM15Error, LMError)):
         return UserError(f"{first_line(why)}. Mended, {kept}")
     if isinstance(why, OSError):
-        return UserError(f"cannot write to the log: {why.strerror or why}. Mended, {kept}")
+        return UserError(f"cannot write {why.filename or 'to the log'}: {why.strerror or why}. Mended, {kept}")
     return why
 
 

@@ -57,9 +57,7 @@ def send(folder: Path, repo: str, *, public: bool) -> Iterator[str]:
     """
     # Read when huggingface_hub is imported, which happens here: no telemetry.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    import httpx
-    from huggingface_hub import HfApi, get_token
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub import HfApi, errors, get_token
 
     token = get_token()
     if not token:
@@ -70,9 +68,9 @@ def send(folder: Path, repo: str, *, public: bool) -> Iterator[str]:
     api = HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None, token=token)
     try:
         yield from _send(api, folder, repo, public)
-    except HfHubHTTPError as error:
+    except errors.HfHubHTTPError as error:
         raise UserError(f"the Hub refuses {repo}: {_reason(error)}; is the token allowed to write there?") from None
-    except (httpx.HTTPError, ConnectionError, TimeoutError) as error:
+    except (errors.HTTPError, ConnectionError, TimeoutError) as error:  # type: ignore[attr-defined]
         raise UserError(f"the Hub at {api.endpoint} cannot be reached: {error}") from None
 
 

@@ -89,6 +89,11 @@ class Branch:
         if count:
             self._count(len(asked), len(self.accepted))
 
+    def close(self) -> None:
+        """Closes the files and lets go of the course, which knows the branch: a run collects such pairs rarely."""
+        self.shelf.close()
+        self.course = NO_COURSE
+
     async def remember(self) -> None:
         """Shows the gates what earlier commands let through, before anything is judged.
 

@@ -235,7 +235,7 @@ class Crew:
         log.warning("%s: no reply, left open for a rerun: %s", branch.discipline.name, first_line(error))
 
     def _branch_done(self, branch: Branch) -> None:
-        branch.shelf.close()
+        branch.close()
         del self.open[branch.discipline.id]
         self._doors.release()
         if branch.failed:

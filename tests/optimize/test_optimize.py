@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from functools import cache
@@ -21,13 +22,11 @@ from glan_dspy.optimize.compare import value_of
 from glan_dspy.optimize.compile import Order, Progress, Tuned
 from glan_dspy.optimize.journal import Halt
 from glan_dspy.optimize.models import Names
-from glan_dspy.optimize.optimizers import Budget, Optimizer, effort_of, named
+from glan_dspy.optimize.optimizers import Budget, Optimizer, effort_of, named, require_installed
 from glan_dspy.optimize.rows import load_rows
 from tests.loopback_thread import command, counts, environment, glan, pairs, running
 from tests.optimize.teachable import ALL_CONCEPTS, NAME_LEVEL, School, said
 from tests.optimize.workshop import carried_out, few, few_in, order
-
-pytestmark = pytest.mark.filterwarnings("ignore:.*multivariate.*experimental:optuna.exceptions.ExperimentalWarning")
 
 SMALL: dict[Optimizer, Budget] = {"gepa": 90, "mipro": 70, "bootstrap": 8}
 EACH = pytest.mark.parametrize("optimizer", SMALL)
@@ -160,6 +159,19 @@ class Halving(School):
         return response if text.startswith("{") else said(text.replace(" ", " \ud83d ", 1))
 
 
+class Mute(School):
+    """Has nothing to say where an optimizer asks for a better prompt."""
+
+    async def complete(self, request: Request) -> Response:
+        response = await super().complete(request)
+        return said("") if "Basic instruction:" in (request.messages[-1].text or "") else response
+
+
+def test_a_reflecting_model_that_says_nothing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="name another --reflection-model"):
+        carried_out(order(tmp_path / "vi.json", "mipro", 30), Mute(), few(4))
+
+
 def test_half_a_character_in_a_reply_stops_nothing(tmp_path: Path) -> None:
     wanted = order(tmp_path / "vi.json", "bootstrap", 4)
     first = carried_out(wanted, Halving(), few(4)).path.read_bytes()
@@ -208,6 +220,13 @@ def test_an_unknown_optimizer_is_answered_with_the_known_ones() -> None:
         named("adam")
 
 
+def test_without_optuna_mipro_says_what_to_install_before_anything_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(UserError, match=r"pip install 'glan-dspy\[optimize\]'"):
+        require_installed("mipro")
+    require_installed("gepa")
+
+
 # --- the command --------------------------------------------------------------------------------
 
 
@@ -220,12 +239,12 @@ def words(url: str, valset: Path, *more: str) -> list[str]:
 def kill_and_go_on(tmp_path: Path, rows: int, budget: int, share: list[float]) -> None:
     """Kills a command where that share of its replies was answered, and lets it go on; the server counts."""
     valset = few_in(tmp_path / "rows.jsonl", rows)
+    school, undisturbed = School(), order(tmp_path / "whole" / "vi.json", "gepa", budget, valset=str(valset))
+    whole = carried_out(undisturbed, school, few(rows)).path.read_bytes()
+    needed = school.asked.total()
     with running() as (url, server):
         server.engine = School()  # type: ignore[assignment]
         asked = words(url, valset, "--budget", str(budget))
-        (tmp_path / "whole").mkdir()
-        glan(*asked, cwd=tmp_path / "whole")
-        needed = counts(url)["answered"]
         for number, at in enumerate(share):
             folder = tmp_path / f"killed-{number}"
             folder.mkdir()
@@ -236,7 +255,7 @@ def kill_and_go_on(tmp_path: Path, rows: int, budget: int, share: list[float]) -
             glan(*asked, cwd=folder)
             assert counts(url)["answered"] - at_death == needed - held
             assert at_death - before - held <= 4  # those in flight
-            assert (folder / "vi.json").read_bytes() == (tmp_path / "whole" / "vi.json").read_bytes()
+            assert (folder / "vi.json").read_bytes() == whole
 
 
 def test_a_command_killed_in_the_middle_goes_on_and_buys_no_reply_twice(tmp_path: Path) -> None:
@@ -338,6 +357,7 @@ def counted_twice(folder: Path) -> int:
         (("--valset", "missing.jsonl"), "cannot read the validation set missing.jsonl"),
         (("--program", "missing.json"), "cannot read the program missing.json"),
         (("--model-name", "gpt-4o"), "model 'gpt-4o' needs a key"),
+        (("-o", "."), "-o . is a folder; name a file"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(
