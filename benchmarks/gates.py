@@ -3,9 +3,10 @@
     uv run python -m benchmarks.gates               # medians of 5 rounds, about four minutes
     uv run python -m benchmarks.gates --rounds 1
 
-The replies come over HTTP from a server of its own (`benchmarks.loopback`, whose model is `rehearsal`), so that only
-the run's work is counted: posting, parsing, judging, writing. With gates on there are 20,000 benchmark items of 50
-words to compare with. Rounds alternate, so that a machine that slows down in between slows both.
+Three ways: no gates; the default ones; and those with `--against` and 20,000 benchmark items of 50 words. The replies
+come over HTTP from a server of its own (`benchmarks.loopback`, whose model is `rehearsal`), so that only the run's work
+is counted: posting, parsing, judging, writing. `--in-process` counts the simulated model's own work too, as
+`glan generate --model-name rehearsal` has it. Rounds alternate, so that a machine that slows down slows all.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ from glan_dspy.settings import Settings
 
 url, folder, gates, against, number = sys.argv[1:]
 settings = Settings(
-    model_name="x", base_url=url, language="English", num_questions_per_iteration=25, max_number_of_session_name=10,
-    gates=gates == "on", against=(against,) if gates == "on" else (),
+    model_name="x" if url else "rehearsal", base_url=url or None, language="English",
+    num_questions_per_iteration=25, max_number_of_session_name=10,
+    gates=gates != "none", against=(against,) if gates == "all" else (),
     concurrency=128, question_batch_size=64, answer_batch_size=64,
 )
 
@@ -65,18 +67,23 @@ def items(path: Path) -> None:
             file.write(json.dumps({"question": " ".join(rng.choices(words, k=WORDS))}) + "\n")
 
 
-def once(gates: str, against: Path, disciplines: int) -> tuple[float, int, int]:
-    """(CPU ms a pair, pairs, rejected) of one run against a server of its own."""
+def once(gates: str, against: Path, disciplines: int, in_process: bool) -> tuple[float, int, int]:
+    """(CPU ms a pair, pairs, rejected) of one run, against a server of its own."""
+    if in_process:
+        return _run("", gates, against, disciplines)
     server = subprocess.Popen([sys.executable, "-m", "benchmarks.loopback"], stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     try:
-        url = server.stdout.readline().strip()
-        with tempfile.TemporaryDirectory(prefix="glan-gates-") as folder:
-            words = [sys.executable, "-c", _RUN, url, folder, gates, str(against), str(disciplines)]
-            done = subprocess.run(words, capture_output=True, text=True, check=False)
+        return _run(server.stdout.readline().strip(), gates, against, disciplines)
     finally:
         server.terminate()
         server.wait()
+
+
+def _run(url: str, gates: str, against: Path, disciplines: int) -> tuple[float, int, int]:
+    with tempfile.TemporaryDirectory(prefix="glan-gates-") as folder:
+        words = [sys.executable, "-c", _RUN, url, folder, gates, str(against), str(disciplines)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
     ms, made, fell = done.stdout.split()
@@ -87,22 +94,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--disciplines", type=int, default=20, help="of 100 pairs each")
+    parser.add_argument("--in-process", action="store_true", help="the simulated model in the run's own process")
     arguments = parser.parse_args()
-    figures: dict[str, list[float]] = {"off": [], "on": []}
+    figures: dict[str, list[float]] = {"none": [], "default": [], "all": []}
     with tempfile.TemporaryDirectory(prefix="glan-gates-") as folder:
         against = Path(folder) / "items.jsonl"
         items(against)
         for number in range(arguments.rounds):
             for gates, found in figures.items():
                 started = time.perf_counter()
-                ms, made, fell = once(gates, against, arguments.disciplines)
+                ms, made, fell = once(gates, against, arguments.disciplines, arguments.in_process)
                 found.append(ms)
                 seconds = time.perf_counter() - started
                 told = f"{ms:.3f} ms a pair, {made:,} pairs, {fell} fell, {seconds:.0f} s"
                 print(f"round {number + 1}: gates {gates}: {told}", file=sys.stderr)
-    off, on = median(figures["off"]), median(figures["on"])
-    more = 100 * (on / off - 1)
-    print(f"CPU a pair: {off:.2f} ms without gates, {on:.2f} ms with all: {more:.1f} % more, target < 15 %")
+    none = median(figures["none"])
+    print(f"CPU a pair: {none:.2f} ms without gates")
+    for gates in ("default", "all"):
+        ms = median(figures[gates])
+        print(f"{gates} gates: {ms:.2f} ms, {100 * (ms / none - 1):.1f} % more, target < 15 %")
 
 
 if __name__ == "__main__":
