@@ -1,6 +1,6 @@
 """What a call costs beyond what it is about: our own words in every stage's prompt, and the prefix that calls share.
 
-pytest tests/test_prompt_tokens.py -s      shows the prompts as they are sent
+pytest -n 0 tests/test_prompt_tokens.py -s      shows the prompts as they are sent
 """
 
 from __future__ import annotations

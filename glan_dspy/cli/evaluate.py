@@ -58,7 +58,8 @@ def evaluate(
     names = Names(settings.model_name, None, judge_model)
     trial = Trial(settings, names, tuple(program or [BUILT_IN]), stages_of(stage), rows)
     plan = plan_of(trial)
-    show_plan(plan, f"{len(trial.programs)} programs on {len(rows)} held-out rows, {settings.language}")
+    number = len(trial.programs)
+    show_plan(plan, f"{number} program{'s' * (number != 1)} on {len(rows)} held-out rows, {settings.language}")
     if not yes:
         agree(plan, settings)
     show(trial, entries_of(trial, out), shown, json)
