@@ -115,6 +115,8 @@ def export(
     for path, rows in done.files.items():
         print(f"{path}: {rows:,} rows")
     say(done)
+    if done.card:
+        print(f"{done.card} is the dataset card; name a licence in it before you publish", file=sys.stderr)
     return 0
 
 

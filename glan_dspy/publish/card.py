@@ -28,13 +28,15 @@ from glan_dspy.publish.wanted import Wanted
 from glan_dspy.run.status import survey
 from glan_dspy.run.store import Run
 
+CARD = "README.md"
+
 MOST_DISCIPLINES = 500
 """Lines of the table; a card is read by people."""
 
 
 def card(run: Run, wanted: Wanted, done: Exported, folder: str) -> str:
     """The text of README.md for an export to a folder of this name."""
-    about, name = run.about(), name_of_run(run.path)
+    about, name = {**_UNKNOWN, **run.about()}, name_of_run(run.path)
     contents, found, settings = done.contents, survey(run), content_settings(about)
     export = ["glan export", quote(f"runs/{name}"), *wanted.flags(), f"--to {quote(folder)}"]
     text: str = _template().render(
@@ -65,6 +67,9 @@ def language_codes(contents: Contents) -> list[str]:
     return list(dict.fromkeys(code for language in contents.languages if (code := code_of(language))))
 
 
+_UNKNOWN = {"versions": {}, "program_digest": "not known", "created": "not known"}
+
+
 def size_category(rows: int) -> str:
     """
     >>> size_category(999), size_category(1000), size_category(2_000_000)
@@ -80,7 +85,7 @@ def size_category(rows: int) -> str:
 def _models(about: Mapping[str, Any], contents: Contents) -> dict[str, str]:
     """Who wrote what, by the pairs themselves; of the curriculum, which no pair names, by the settings."""
     settings = about["settings"]
-    curriculum = settings.get("model_name_for_curriculum") or settings["model_name"]
+    curriculum = settings.get("model_name_for_curriculum") or settings.get("model_name", "not known")
     return {
         **({} if about.get("kind") == "answer" else {"curriculum": without_folder(curriculum)}),
         "questions": _named(contents.question_models),

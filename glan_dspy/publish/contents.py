@@ -48,3 +48,5 @@ class Exported(NamedTuple):
     """What did not fit --only or --min-score, in words; empty where nothing did."""
     balanced: Balance | None
     spoilt: Spoilt
+    card: Path | None = None
+    """The dataset card of a folder."""

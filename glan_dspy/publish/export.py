@@ -6,7 +6,7 @@ from pathlib import Path
 
 from glan_dspy.errors import UserError
 from glan_dspy.publish.balance import Balance, balance
-from glan_dspy.publish.card import card
+from glan_dspy.publish.card import CARD, card
 from glan_dspy.publish.contents import Contents, Exported
 from glan_dspy.publish.draft import (
     SHARD_ROWS,
@@ -41,11 +41,13 @@ def export(run: Run, to: Path, wanted: Wanted) -> Exported:
     wanted.check(place)
     if place.is_folder_of(wanted.form):
         empty_or_absent(to)
-    source = Source(run, wanted)
-    even = balance(source.pairs()) if wanted.balance else None
     try:
+        source = Source(run, wanted)
+        even = balance(source.pairs()) if wanted.balance else None
         return _write(source, place, even)
     except OSError as error:
+        if error.filename and Path(error.filename).is_relative_to(run.path / "disciplines"):
+            raise UserError(f"cannot read {error.filename}: {error.strerror}") from None
         raise UserError(f"cannot write to {to}: {error.strerror or error}; nothing was left under that name") from None
 
 
@@ -60,15 +62,16 @@ def _write(source: Source, place: Place, even: Balance | None) -> Exported:
             contents.add(part, pair)
         shards = draft.finish(parts.names)
         files = _final_names(shards, place, source, contents)
+        hidden = [shard.path for some in shards.values() for shard in some]
         done = Exported(files, contents, source.choice.left_out(), even, source.spoilt)
-        if place.is_folder_of(wanted.form):
-            move({shard.path: draft.folder / path.name for shard, path in zip(_flat(shards), files, strict=True)})
-            text = card(source.run, wanted, done, place.path.name)
-            (draft.folder / "README.md").write_text(text, encoding="utf-8")
-            move_folder(draft.folder, place.path)
-        else:
-            move(dict(zip((shard.path for shard in _flat(shards)), files, strict=True)))
-    return done
+        if not place.is_folder_of(wanted.form):
+            move(dict(zip(hidden, files, strict=True)))
+            return done
+        move({path: draft.folder / final.name for path, final in zip(hidden, files, strict=True)})
+        text = card(source.run, wanted, done, place.path.absolute().name)
+        (draft.folder / CARD).write_text(text, encoding="utf-8")
+        move_folder(draft.folder, place.path)
+        return done._replace(card=place.path / CARD)
 
 
 def _draft(place: Place, wanted: Wanted) -> Draft:
@@ -80,10 +83,6 @@ def _draft(place: Place, wanted: Wanted) -> Draft:
     if place.ending:
         return Draft(place.path.parent, place.path.name, place.ending, look)
     return Draft(place.path, "export", ".jsonl", look)
-
-
-def _flat(shards: dict[str, list[Shard]]) -> list[Shard]:
-    return [shard for some in shards.values() for shard in some]
 
 
 def _final_names(shards: dict[str, list[Shard]], place: Place, source: Source, contents: Contents) -> dict[Path, int]:

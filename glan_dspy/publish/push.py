@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from glan_dspy.errors import UserError
+from glan_dspy.publish.card import CARD
 
 HEAD = 30
 """Lines of the card that are shown."""
-
-CARD = "README.md"
 
 
 def check_repo(repo: str) -> None:

@@ -106,6 +106,14 @@ def test_simulated_pairs_are_called_that_first(tmp_path: Path) -> None:
     assert "> **This is no training data.** 1 of the 1 pairs" in card and "simulated" in metadata_of(card)["tags"]
 
 
+def test_a_run_json_with_lines_taken_out_still_gets_a_card(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", [pair(1)])
+    about = run.about()
+    run.write_about({"version": 1, "settings": {"language": "English"}, "disciplines": about["disciplines"]})
+    card = card_of(run, tmp_path / "set")
+    assert "| program digest | not known |" in card and "| curriculum | not known |" in card
+
+
 def test_no_key_address_or_folder_of_a_machine_is_in_it(tmp_path: Path) -> None:
     one = pair(1, question_model=SECRET_AND_PLACES["model_name"])
     card = card_of(make_run(tmp_path / "run", [one], **SECRET_AND_PLACES), tmp_path / "set")

@@ -180,6 +180,15 @@ def test_a_place_that_cannot_be_written_is_said(run: Run, tmp_path: Path) -> Non
         put(run, tmp_path / "file")
 
 
+def test_a_file_of_the_run_that_cannot_be_read_is_named(run: Run, tmp_path: Path) -> None:
+    path = run.shelf(run.disciplines()[1]).path / "instructions.jsonl"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(UserError, match=r"cannot read .*instructions.jsonl: Is a directory"):
+        put(run, tmp_path / "out.jsonl")
+    assert names(tmp_path) == ["run"]
+
+
 # --- bad input -------------------------------------------------------------------------------------------------
 
 
