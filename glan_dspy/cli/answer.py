@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from glan_dspy.cli.flags import Config, Grouped, Out, Recipe, with_settings
+from glan_dspy.cli.flags import ASKING, Config, Grouped, Out, Recipe, with_settings
 
 if TYPE_CHECKING:
     from glan_dspy.run.store import Run
@@ -28,29 +28,13 @@ _FLAGS = (
     "max_asks",
     "seed",
     "program",
-    "reasoning_effort",
-    "reasoning_headroom",
-    "concurrency",
-    "max_attempts",
-    "timeout",
-    "base_url",
-    "answer_base_url",
-    "answer_api_key_env",
-    "extra_body",
-    "extra_header",
     "logfile_name",
-    "rpm",
-    "tpm",
-    "max_cost",
-    "price_in",
-    "price_cached",
-    "price_out",
     "batch",
     "adapter",
-    "structured",
     "gates",
     "against",
     "against_field",
+    *ASKING,
 )
 
 

@@ -39,6 +39,28 @@ MaybeOut = Annotated[
 DEFAULT_OUT = Path("runs/first")
 
 
+ASKING = (
+    "reasoning_effort",
+    "reasoning_headroom",
+    "concurrency",
+    "rpm",
+    "tpm",
+    "max_attempts",
+    "timeout",
+    "max_cost",
+    "price_in",
+    "price_cached",
+    "price_out",
+    "base_url",
+    "answer_base_url",
+    "answer_api_key_env",
+    "extra_body",
+    "structured",
+    "extra_header",
+)
+"""The settings of every command that asks a model: how, how fast, where, and for how much."""
+
+
 def with_settings(
     command: Callable[..., Any], names: Iterable[str] = tuple(Settings.model_fields)
 ) -> Callable[..., Any]:

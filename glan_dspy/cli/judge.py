@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from glan_dspy.cli.flags import Grouped, with_settings
+from glan_dspy.cli.flags import ASKING, Grouped, with_settings
 
 if TYPE_CHECKING:
     from glan_dspy.run.judge import Marks
@@ -20,23 +20,7 @@ _FLAGS = (
     "answer_max_tokens",
     "answer_temperature",
     "max_asks",
-    "reasoning_effort",
-    "reasoning_headroom",
-    "concurrency",
-    "rpm",
-    "tpm",
-    "max_attempts",
-    "timeout",
-    "max_cost",
-    "price_in",
-    "price_cached",
-    "price_out",
-    "base_url",
-    "answer_base_url",
-    "answer_api_key_env",
-    "extra_body",
-    "structured",
-    "extra_header",
+    *ASKING,
 )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from glan_dspy.cli.flags import Grouped, with_settings
+from glan_dspy.cli.flags import ASKING, Grouped, with_settings
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -22,28 +22,12 @@ _FLAGS = (
     "question_temperature",
     "answer_temperature",
     "top_p",
-    "reasoning_effort",
-    "reasoning_headroom",
     "adapter",
     "gates",
     "question_batch_size",
     "answer_batch_size",
-    "concurrency",
-    "rpm",
-    "tpm",
-    "max_attempts",
     "batch",
-    "timeout",
-    "max_cost",
-    "price_in",
-    "price_cached",
-    "price_out",
-    "base_url",
-    "answer_base_url",
-    "answer_api_key_env",
-    "extra_body",
-    "structured",
-    "extra_header",
+    *ASKING,
 )
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from glan_dspy.cli.flags import ASKING
+
 if TYPE_CHECKING:
     from glan_dspy.optimize.journal import Log
     from glan_dspy.run.plan import Planned
@@ -32,23 +34,7 @@ FLAGS = (
     "max_number_of_subjects",
     "max_number_of_subtopics",
     "max_number_of_session_name",
-    "reasoning_effort",
-    "reasoning_headroom",
-    "concurrency",
-    "rpm",
-    "tpm",
-    "max_attempts",
-    "timeout",
-    "max_cost",
-    "price_in",
-    "price_cached",
-    "price_out",
-    "base_url",
-    "answer_base_url",
-    "answer_api_key_env",
-    "extra_body",
-    "structured",
-    "extra_header",
+    *ASKING,
 )
 
 Stage = Annotated[
