@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -27,6 +24,7 @@ from glan_dspy.optimize.writer import PAIR, PairWriter, tuned_into
 from glan_dspy.program import GLAN, open_program, read_state, tuned_blocks
 from glan_dspy.run.command import bulk
 from glan_dspy.settings import Settings
+from glan_dspy.ticking import lines_every
 
 __all__ = ["Order", "Progress", "Tuned", "language_of", "metric_for", "threads_of", "told", "tune"]
 
@@ -196,19 +194,8 @@ def quiet(path: Path) -> Iterator[None]:
 @contextmanager
 def told(progress: Progress, log: Log, every: float = 10.0) -> Iterator[None]:
     """A line on stderr now and then: what is going on, how many scores, calls and dollars so far."""
-    done, stream, started = threading.Event(), sys.stderr, time.monotonic()
-
-    def speak() -> None:
-        while not done.wait(every):
-            print(line_of(progress, log, time.monotonic() - started), file=stream, flush=True)
-
-    thread = threading.Thread(target=speak, daemon=True)
-    thread.start()
-    try:
+    with lines_every(every, lambda seconds: line_of(progress, log, seconds)):
         yield
-    finally:
-        done.set()
-        thread.join()
 
 
 def line_of(progress: Progress, log: Log, seconds: float) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.text import Text
 
 from glan_dspy.run.walk import Walk
+from glan_dspy.ticking import lines_every
 
 EVERY = 10.0
 """Seconds between two plain lines."""
@@ -59,19 +58,8 @@ def money(walk: Walk, seconds: float) -> str:
 @contextmanager
 def plain_lines(walk: Walk, say: Callable[[Walk, float], str] = summary) -> Iterator[None]:
     """A line of `say` now and then; it is given the walk and the seconds so far."""
-    done, started = threading.Event(), time.monotonic()
-
-    def speak() -> None:
-        while not done.wait(EVERY):
-            print(say(walk, time.monotonic() - started), file=sys.stderr, flush=True)
-
-    thread = threading.Thread(target=speak, daemon=True)
-    thread.start()
-    try:
+    with lines_every(EVERY, lambda seconds: say(walk, seconds)):
         yield
-    finally:
-        done.set()
-        thread.join()
 
 
 @contextmanager

@@ -27,9 +27,9 @@ SECRET_AND_PLACES: dict[str, Any] = {
     "base_url": "http://box-17.corp.example:8000/v1",
     "answer_base_url": "http://10.0.0.7/v1",
     "answer_api_key_env": "TOPSECRET_KEY",
-    "disciplines_filepath": "/home/anna/work/mine.txt",
-    "against": ("/home/anna/benchmarks/gsm8k.jsonl", r"C:\anna\mmlu"),
-    "model_name": "/home/anna/models/small-7b",
+    "disciplines_filepath": "/srv/anna/lists/mine.txt",
+    "against": ("/srv/anna/benchmarks/gsm8k.jsonl", r"C:\anna\mmlu"),
+    "model_name": "/srv/anna/models/small-7b",
     "logfile_name": "anna.log",
 }
 
@@ -117,7 +117,7 @@ def test_a_run_json_with_lines_taken_out_still_gets_a_card(tmp_path: Path) -> No
 def test_no_key_address_or_folder_of_a_machine_is_in_it(tmp_path: Path) -> None:
     one = pair(1, question_model=SECRET_AND_PLACES["model_name"])
     card = card_of(make_run(tmp_path / "run", [one], **SECRET_AND_PLACES), tmp_path / "set")
-    for word in ("topsecret", "TOPSECRET", "corp.example", "10.0.0.7", "anna", "/home", str(tmp_path)):
+    for word in ("topsecret", "TOPSECRET", "corp.example", "10.0.0.7", "anna", "/srv", str(tmp_path)):
         assert word not in card, word
     for word in ("small-7b", "mine.txt", "gsm8k.jsonl", "mmlu", "api_key, service_tier"):
         assert word in card, word
