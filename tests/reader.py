@@ -32,6 +32,7 @@ from glan_dspy.cli.main import run
 from glan_dspy.engines import batch_desk
 from glan_dspy.engines.rehearsal import RehearsalEngine
 from tests.engines.test_provider import Anthropic
+from tests.loopback_thread import command
 from tests.optimize.teachable import School
 from tests.pages import ROOT, Command
 
@@ -84,19 +85,19 @@ class Reader:
             "GLAN_PRICE_IN": '["gpt-4o-mini=0.15", "gpt-4o=2.5"]',
             "GLAN_PRICE_OUT": '["gpt-4o-mini=0.6", "gpt-4o=10"]',
             "HF_TOKEN": "",
-            "HF_HUB_OFFLINE": "1",
+            "HF_HOME": str(Path.cwd()),
             "COLUMNS": "130",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }.items():
             monkeypatch.setenv(name, value)
 
-    def type(self, command: Command) -> str:
+    def type(self, typing: Command) -> str:
         """What it prints, stdout and stderr as they come. Fails where the exit code is not the one the page says."""
         said, code = "", 0
-        for part in parts(command.text):
+        for part in parts(typing.text):
             printed, code = self.do(part)
             said += printed
-        assert code == command.code, f"line {command.line}: {command.text}\nexit code {code}\n{said}"
+        assert code == typing.code, f"line {typing.line}: {typing.text}\nexit code {code}\n{said}"
         return said
 
     def do(self, part: str) -> tuple[str, int]:
@@ -115,9 +116,18 @@ class Reader:
             if words[:2] == ["uv", "run"]:
                 words = words[2:]
             if words[0] == "glan":
-                return self.plan(words[1:]) if words[1] == "plan" else typed(smaller(words[1:]))
+                return self.glan(words[1:])
         assert words[0] in PROGRAMS, f"nobody says how the test is to run `{part}`: see PROGRAMS and SKIPPED"
         return in_shell(part)
+
+    def glan(self, words: list[str]) -> tuple[str, int]:
+        if words[0] == "plan":
+            return self.plan(words)
+        if (
+            words[0] == "push"
+        ):  # whoever runs the tests may be logged in, which a fresh process with its own home is not
+            return in_shell(shlex.join(command(*words)))
+        return typed(smaller(words))
 
     def plan(self, words: list[str]) -> tuple[str, int]:
         with self.monkeypatch.context() as as_written:
