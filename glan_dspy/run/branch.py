@@ -51,7 +51,7 @@ class Branch:
         """Answers that are asked for now."""
         self.bought_before = 0
         """Questions for training pairs that earlier commands bought."""
-        self.judging = False
+        self.judging = self.judging_soon = False
         self._closed: set[str] = set()
         self._reopened: dict[str, str] = {}
         self._fallen: set[str] = set()

@@ -52,6 +52,10 @@ MOST_WAITING = 5_000
 """Questions of a discipline that may wait for slower ones before them, until no more of it are begun."""
 
 
+MOMENT = 0.03
+"""Seconds that a question waits for others to be judged together with it."""
+
+
 class Walk:
     """One walk over a run's disciplines, with the models that `glan` is connected to."""
 
@@ -196,6 +200,18 @@ class Walk:
             self._add_questions(branch, jobs, (branch.number, branch.course.current.number, candidates[0].group.place))
         self._judge(branch)
 
+    def _judge_soon(self, branch: Branch) -> None:
+        """Judges, and with it whatever arrives within a moment: one question at a time costs twice as much."""
+
+        async def job() -> None:
+            await asyncio.sleep(MOMENT)
+            branch.judging_soon = False
+            self._judge(branch)
+
+        if not branch.judging_soon:
+            branch.judging_soon = True
+            self.crew.add(branch, "judging", [job])
+
     def _judge(self, branch: Branch) -> None:
         """Judges the questions whose turn has come; those that pass get their answers."""
         if branch.judging:
@@ -333,7 +349,7 @@ class Walk:
             branch.add_question(question)
             round.arrive(candidate, question)
         finally:
-            self._judge(branch)
+            self._judge_soon(branch)
 
     async def _answer(self, branch: Branch, question: Question, candidate: Candidate | None) -> None:
         s = self.settings
@@ -407,7 +423,8 @@ def lanes(settings: Settings) -> list[Lane]:
     if s.batch:
         # Breadth first: whole generations of calls go into one batch, and wait there for hours.
         gains = {"discipline": s.max_number_of_subjects, "syllabus": s.samples_per_syllabus, "question": 1, "answer": 1}
-        return [Lane(name, limit=WIDE, window=1 << 60, gain=gain) for name, gain in gains.items()]
+        wide = [Lane(name, limit=WIDE, window=1 << 60, gain=gain) for name, gain in gains.items()]
+        return [*wide, Lane("judging", limit=1 << 60, window=1 << 60)]
     stock = math.ceil(s.question_batch_size * max(8, 2 + 1.5 * questions_long(s, 1 + s.max_number_of_session_name)))
     subjects = s.question_batch_size * (2 + 1.5 * questions_long(s, s.max_number_of_subjects))
     syllabi = 1 + math.ceil(max(2 * stock, subjects) / s.samples_per_syllabus)
@@ -417,6 +434,7 @@ def lanes(settings: Settings) -> list[Lane]:
         Lane("syllabus", limit=s.concurrency, window=syllabi, gain=s.samples_per_syllabus),
         Lane("question", limit=s.question_batch_size, window=stock),
         Lane("answer", limit=s.answer_batch_size, window=answers),
+        Lane("judging", limit=1 << 60, window=1 << 60),  # asks nobody anything, so nothing bounds it
     ]
 
 
