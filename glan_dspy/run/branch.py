@@ -59,6 +59,11 @@ class Branch:
         self._remembering, self._remembered = asyncio.Lock(), False
         self.rejections: Counter[str] = Counter()
 
+    def open(self, *, count: bool = True) -> None:
+        """Becomes the one writer of its files, then reads them. Raises Fenced where another process stays it."""
+        self.shelf.claim()
+        self.load(count=count)
+
     def load(self, *, count: bool = True) -> None:
         """Reads the files, and counts what they hold. Takes a while for a large discipline; run it in a thread."""
         shelf = self.shelf

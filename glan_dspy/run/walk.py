@@ -38,11 +38,11 @@ from glan_dspy.run.batches import WIDE
 from glan_dspy.run.branch import Branch
 from glan_dspy.run.course import Course
 from glan_dspy.run.crew import Crew, Work
-from glan_dspy.run.pool import Key, Lane, Pool
+from glan_dspy.run.pool import Job, Key, Lane, Pool
 from glan_dspy.run.quota import Quota, Reached
 from glan_dspy.run.rounds import Candidate, Group
 from glan_dspy.run.store import Run
-from glan_dspy.run.tally import Outcome, Tally
+from glan_dspy.run.tally import Outcome, Tally, planned_questions
 from glan_dspy.settings import Settings
 
 log = logging.getLogger("glan")
@@ -87,20 +87,27 @@ class Walk:
 
     def _open(self, disciplines: Sequence[Discipline]) -> bool:
         """Adds the jobs that open these disciplines; false where there are none."""
-        self.pool.add("discipline", *(self.crew.opening(d, self.begin, self._gates) for d in disciplines))
+        self.pool.add("discipline", *map(self.opening, disciplines))
         return bool(disciplines)
+
+    def opening(self, discipline: Discipline) -> Job:
+        """The job that opens a discipline and begins with it."""
+        return self.crew.opening(discipline, self.begin, self._gates)
 
     def _gates(self) -> Gates:
         return Gates(self.settings, self.benchmarks)
 
+    def stop(self) -> None:
+        """Finishes what is in flight and starts nothing more; said twice, ends at once."""
+        self.crew.stop()
+
+    @property
+    def in_flight(self) -> int:
+        """Jobs that run, and wait for a reply as a rule."""
+        return sum(count for lane, count in self.pool.running().items() if lane != "judging")
+
     def planned_questions(self) -> int:
-        """How many there will be, as far as is known: more subjects are guessed where none are listed yet."""
-        s, known = self.settings, self.tally.subjects
-        if s.num_pairs:
-            return s.num_pairs
-        listed = max(1, self.tally.disciplines_done + len(self.crew.open))
-        a_discipline = known / listed if known else s.max_number_of_subjects
-        return round(max(known, a_discipline * self.tally.disciplines) * s.samples_per_syllabus)
+        return planned_questions(self.settings, self.tally, self.tally.disciplines_done + len(self.crew.open))
 
     def _reject(self, branch: Branch, id: str, stage: str, bad: BadReply, item: dict[str, Any]) -> None:
         branch.reject(Rejected(id=id, stage=stage, reason=bad.reason, detail=bad.detail, raw=bad.raw, item=item))
@@ -172,7 +179,7 @@ class Walk:
             self._judge(branch)
 
     def _tell_exhausted(self, branch: Branch, subject: Subject, found: int, wanted: int) -> None:
-        self.tally.exhausted += 1
+        branch.tally.exhausted += 1
         log.warning(
             "%s, %s: its syllabus had %d combinations of sessions and concepts left, %d questions were planned",
             branch.discipline.name,
