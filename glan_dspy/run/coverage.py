@@ -23,15 +23,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from glan_dspy.records import Discipline
 from glan_dspy.run.decisions import dropped
 from glan_dspy.run.lines import Line
 from glan_dspy.run.store import Run, Shelf
 from glan_dspy.run.variety import Novelty, Sample, share
 
-__all__ = ["coverage"]
+__all__ = ["Coverage", "coverage"]
 
 _ALIKE = frozenset({"duplicate", "near_duplicate"})
 
@@ -48,13 +49,22 @@ def coverage(run: Run) -> dict[str, Any]:
     Raises UserError for no run.
     """
     disciplines = run.disciplines()
-    found = _Found()
-    for discipline in sorted(disciplines, key=lambda discipline: discipline.id):  # the first ones are a fair sample
+    found = Coverage()
+    for discipline in in_order(disciplines):
         found.add(discipline.name, run.shelf(discipline))
     return found.told([discipline.name for discipline in disciplines])
 
 
-class _Found:
+def in_order(disciplines: Iterable[Discipline]) -> list[Discipline]:
+    """As they are to be counted in: by id, so that the first ones are a fair sample."""
+    return sorted(disciplines, key=lambda discipline: discipline.id)
+
+
+def _look_away(_: Line) -> None:
+    """For who has no use for the single pair."""
+
+
+class Coverage:
     """Sums over the disciplines of a run."""
 
     def __init__(self) -> None:
@@ -67,14 +77,16 @@ class _Found:
         self.alike: Counter[str] = Counter()
         self.sample, self.novelty = Sample(), Novelty()
 
-    def add(self, name: str, shelf: Shelf) -> None:
-        """Counts one discipline in."""
-        self.levels.update(dict.fromkeys(map(_level, shelf.read("subjects")), 0))
+    def add(self, name: str, shelf: Shelf, each: Callable[[Line], None] = _look_away) -> None:
+        """Counts one discipline in. `each` gets every pair that is counted, for what else is to be known of it."""
+        self.levels.update(dict.fromkeys(map(level_of, shelf.read("subjects")), 0))
         curated = dropped(shelf)
-        accepted = self._count_pairs(name, shelf, curated)
+        accepted = self._count_pairs(name, shelf, curated, each)
         self._count_questions(name, shelf, accepted, curated)
 
-    def _count_pairs(self, name: str, shelf: Shelf, curated: Mapping[str, str]) -> set[str]:
+    def _count_pairs(
+        self, name: str, shelf: Shelf, curated: Mapping[str, str], each: Callable[[Line], None]
+    ) -> set[str]:
         """The ids of all accepted pairs; those that were dropped since are not counted."""
         used_sessions, used_concepts, accepted = Names(), Names(), set[str]()
         for pair in _pairs(shelf):
@@ -85,6 +97,7 @@ class _Found:
                 used_sessions.update(_names(pair, "sessions"))
                 used_concepts.update(_names(pair, "key_concepts"))
                 self._count(name, pair)
+                each(pair)
         self.novelty.close()
         sessions, concepts = _designed(shelf)
         self.sessions.add(used_sessions, sessions)
@@ -93,7 +106,7 @@ class _Found:
 
     def _count(self, name: str, pair: Line) -> None:
         self.pairs[name] += 1
-        self.levels[_level(pair)] += 1
+        self.levels[level_of(pair)] += 1
         self.strategies[str(pair.get("strategy") or "")] += 1
         self.sample.add(pair["id"], pair["question"], pair["answer"])
         self.novelty.add(pair["question"])
@@ -167,7 +180,7 @@ def _names(pair: Line, key: str) -> Names:
     return {(syllabus, name) for name in names if isinstance(name, str)} if isinstance(names, list) else set()
 
 
-def _level(line: Line) -> str:
+def level_of(line: Line) -> str:
     """`300` for 300 to 399; the level of an imported question may be any text. Empty for none."""
     level = line.get("level")
     return str(level // 100 * 100) if isinstance(level, int) else level if isinstance(level, str) else ""
