@@ -155,6 +155,19 @@ class Survey:
         self.complete &= len(done) - above - len(done & for_test.keys()) >= planned
         self.complete &= designed and len(test_set) >= settings.holdout
 
+    def merge(self, other: Survey) -> None:
+        """Counts in what another has counted, of other disciplines."""
+        for name, value in vars(other).items():
+            match value:
+                case Counter():
+                    getattr(self, name).update(value)
+                case bool():
+                    setattr(self, name, getattr(self, name) and value)
+                case int() | float() if name not in ("first_call", "last_call"):
+                    setattr(self, name, getattr(self, name) + value)
+        self.first_call = min(self.first_call, other.first_call)
+        self.last_call = max(self.last_call, other.last_call)
+
     def end(self, plan: Plan) -> None:
         """What can be said once every discipline is counted."""
         self.complete &= self.disciplines > 0
