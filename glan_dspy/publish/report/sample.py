@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
 
+from glan_dspy.publish.again import without_folder
 from glan_dspy.publish.calls import Call
 from glan_dspy.publish.lineage import SHARED, Lineage, lineages
 from glan_dspy.publish.report.portions import Portion, at_work, portions
@@ -136,7 +137,7 @@ def _row(one: Lineage, limit: int, models: dict[str, int]) -> dict[str, Any]:
         "concepts": list(record.key_concepts) if record else [],
         "strategy": record.strategy if record else "",
         "language": record.language if record else "",
-        "models": list(dict.fromkeys(filter(None, _models(one)))),
+        "models": [without_folder(name) for name in dict.fromkeys(filter(None, _models(one)))],
         "score": one.score,
         "cost": one.cost,
         "calls": [_call(call, models) for call in calls],
