@@ -22,8 +22,9 @@ Files are streamed, one discipline at a time, so a run that is still going may b
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, Literal
 
 from glan_dspy.run.decisions import dropped
@@ -39,8 +40,8 @@ _ALIKE = frozenset({"duplicate", "near_duplicate"})
 Source = Literal["instructions", "questions"]
 """What is counted: the pairs, or of a run that has none yet its questions."""
 
-Names = set[tuple[str, str]]
-"""Of sessions or of key concepts, each with the id of its syllabus."""
+Names = defaultdict[str, set[str]]
+"""Of sessions or of key concepts, by the id of their syllabus."""
 
 
 def coverage(run: Run) -> dict[str, Any]:
@@ -82,7 +83,7 @@ class Records:
         left_out = set(dropped(self.shelf) if self.of == "instructions" else self.shelf.ids("rejected"))
         texts = ("id", "question", "answer")[: 3 if self.of == "instructions" else 2]
         for line in self.shelf.read(self.of):
-            if not all(isinstance(text := line.get(key), str) and text and not text.isspace() for key in texts):
+            if not _has(line, texts):
                 self.spoilt += 1
             elif line["id"] not in left_out:
                 left_out.add(line["id"])
@@ -112,10 +113,12 @@ class Coverage:
     def add(self, name: str, shelf: ReadOnce, each: Callable[[Line], None] = _look_away) -> None:
         """Counts one discipline in. `each` gets every pair that is counted, for what else is to be known of it."""
         self.levels.update(dict.fromkeys(map(level_of, shelf.read("subjects")), 0))
-        used_sessions, used_concepts, pairs = Names(), Names(), Records(shelf, self.of)
+        used_sessions, used_concepts, pairs = Names(set), Names(set), Records(shelf, self.of)
         for pair in pairs:
-            used_sessions.update(_names(pair, "sessions"))
-            used_concepts.update(_names(pair, "key_concepts"))
+            syllabus = pair.get("syllabus_id")
+            if isinstance(syllabus, str):
+                _use(used_sessions[syllabus], pair.get("sessions"))
+                _use(used_concepts[syllabus], pair.get("key_concepts"))
             self.pairs[name] += 1
             self.levels[level_of(pair)] += 1
             self.strategies[str(pair.get("strategy") or "")] += 1
@@ -171,8 +174,9 @@ class _Use:
         self.used = self.all = 0
 
     def add(self, used: Names, all: Names) -> None:
-        self.used += len(used & all)  # a syllabus that was made anew has others than its older pairs name
-        self.all += len(all)
+        # A syllabus that was made anew has others than its older pairs name.
+        self.used += sum(len(names & all[syllabus]) for syllabus, names in used.items() if syllabus in all)
+        self.all += sum(map(len, all.values()))
 
     def merge(self, other: _Use) -> None:
         self.used += other.used
@@ -191,17 +195,28 @@ def _rejected_questions(shelf: Shelf) -> Iterator[tuple[str, str]]:
 
 def _designed(shelf: Shelf) -> tuple[Names, Names]:
     """All sessions, and all key concepts."""
-    sessions, concepts = Names(), Names()
+    sessions, concepts = Names(set), Names(set)
     for syllabus in shelf.syllabi().values():
         for session in syllabus.sessions:
-            sessions.add((syllabus.id, session.name))
-            concepts.update((syllabus.id, concept) for concept in session.key_concepts)
+            sessions[syllabus.id].add(session.name)
+            concepts[syllabus.id].update(session.key_concepts)
     return sessions, concepts
 
 
-def _names(pair: Line, key: str) -> Names:
-    names, syllabus = pair.get(key), str(pair.get("syllabus_id", ""))
-    return {(syllabus, name) for name in names if isinstance(name, str)} if isinstance(names, list) else set()
+def _has(line: Line, texts: tuple[str, ...]) -> bool:
+    """Whether there is something to read under each of these keys."""
+    for key in texts:
+        text = line.get(key)
+        if not isinstance(text, str) or not text or text.isspace():
+            return False
+    return True
+
+
+def _use(used: set[str], names: object) -> None:
+    """Adds the names of a record; what else somebody wrote there is no name of a syllabus, or cannot be one."""
+    if isinstance(names, list):
+        with suppress(TypeError):
+            used.update(names)
 
 
 def level_of(line: Line) -> str:

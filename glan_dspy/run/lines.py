@@ -68,6 +68,8 @@ def _encodable(value: Any) -> Any:
 
 
 _BLOCK = 1 << 16
+_READ = 1 << 18
+"""Bytes that are read at a time: lines of several kilobytes come half as fast with the usual eight."""
 
 
 def _cut_torn_end(file: int) -> None:
@@ -141,7 +143,7 @@ def broken(path: Path) -> int:
 def whole(path: Path) -> Iterator[bytes]:
     """The whole lines of a file as they are, blank ones left out; a missing file has none."""
     try:
-        file = path.open("rb")
+        file = path.open("rb", buffering=_READ)
     except FileNotFoundError:
         return
     with file:

@@ -107,7 +107,10 @@ class Survey:
         return max(0.0, self.last_call - self.first_call) / 60
 
     def add(self, shelf: Shelf, settings: Settings, imported: bool, share: int | None = None) -> None:
-        """Counts one discipline in, but for its calls. `share`: the pairs it is to bring, where a number of pairs was asked for."""
+        """Counts one discipline in, but for its calls.
+
+        `share`: the pairs it is to bring, where a number of pairs was asked for.
+        """
         self.disciplines += 1
         accepted, held_out = shelf.ids("instructions"), shelf.ids("holdout")
         rejects = standing(shelf)

@@ -19,7 +19,7 @@ class Part(NamedTuple):
     """A bar of a list: how many, of all."""
 
     label: str
-    count: int
+    number: int
     share: float
     """Of all counted."""
     width: float
@@ -126,7 +126,7 @@ _NAMES = dict(zip(WIDTHS, ("second", "10 seconds", "minute", "10 minutes", "hour
 def times(width: int, bars: Sequence[Bar], order: Sequence[str], dollars: Callable[[float], str]) -> Times:
     """Calls, tokens and dollars over time; without dollars where nothing cost any."""
     stages = [stage for stage in order if any(stage in bar.stages for bar in bars)]
-    rows = [(_moment(bar.start, width), *(_sum(bar, at) for at in range(3))) for bar in bars]
+    rows = [(_moment(bar.start, width), _sum(bar, 0), _sum(bar, 1), _sum(bar, 2)) for bar in bars]
     measures = [("Calls", 0, short), ("Tokens", 1, short), ("Dollars", 2, dollars)]
     stacks = [
         _stack(name, at, bars, stages, told, [row[0] for row in rows])
@@ -135,7 +135,7 @@ def times(width: int, bars: Sequence[Bar], order: Sequence[str], dollars: Callab
     ]
     middle = rows[len(rows) // 2][0] if len(rows) > 4 else ""
     ticks = [rows[0][0], middle, rows[-1][0]] if len(rows) > 1 else [row[0] for row in rows]
-    return Times(_NAMES[width], stacks, ticks, rows, stages)  # type: ignore[arg-type]
+    return Times(_NAMES[width], stacks, ticks, rows, stages)
 
 
 def _stack(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 __all__ = ["filters"]
 
@@ -60,7 +61,7 @@ def seconds(length: float) -> str:
     if length < 60:
         return f"{length:.1f} s" if length < 10 else f"{length:.0f} s"
     units = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
-    for (name, size), (below, part) in zip(units, units[1:], strict=False):
+    for (name, size), (below, part) in pairwise(units):
         if length >= size:
             rest = int(length % size) // part
             return f"{int(length) // size} {name}" + (f" {rest} {below}" if rest else "")

@@ -17,37 +17,41 @@ _LATEST = 1e10
 
 @dataclass(slots=True)
 class Stage:
-    """What one stage took."""
+    """What calls of one kind took: of a stage, or of those of a stage that ended alike."""
 
     calls: int = 0
-    failed: int = 0
-    """Attempts that brought no reply."""
-    again: int = 0
-    """Replies to something that was asked before, because the reply to it could not be used."""
     prompt: int = 0
     cached: int = 0
     completion: int = 0
     reasoning: int = 0
     cost: float = 0.0
+    seconds: float = 0.0
+    again: int = 0
+    """Replies to something that was asked before, because the reply to it could not be used."""
     unpriced: int = 0
     """Calls whose price is not known."""
-    seconds: float = 0.0
+    failed: int = 0
+    """Attempts that brought no reply."""
+
+    def add(self, other: Stage) -> None:
+        for name in Stage.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
 class Spending:
     """Sums over lines of calls.jsonl. Memory holds the stages, the ways to end and the bars of a timeline."""
 
     def __init__(self) -> None:
-        self.stages: defaultdict[str, Stage] = defaultdict(Stage)
-        self.endings: Counter[tuple[str, str]] = Counter()
+        self._alike: defaultdict[tuple[str, str], Stage] = defaultdict(Stage)
         """Replies by stage and finish reason."""
+        self._failed: defaultdict[str, Stage] = defaultdict(Stage)
+        """By stage, what attempts took that brought nothing."""
         self.errors: Counter[tuple[str, str]] = Counter()
         """Failed attempts by stage and kind."""
-        self.models: Counter[str] = Counter()
         self.time = Timeline()
 
-    def add(self, line: Line) -> int | None:
-        """Counts a call in; gives back the tokens of the text that came, if any is known of.
+    def add(self, line: Line) -> int:
+        """Counts a call in; gives back the tokens of the text that came, 0 where none came or none were counted.
 
         Raises ValueError, and counts nothing, where the line was edited into something else.
         """
@@ -58,50 +62,65 @@ class Spending:
         charged = get("reserved_usd") or cost or 0
         try:
             # Fails for what is no number, or here no whole one; the sign bit of any of them is that of all.
-            sound = prompt | completion | cached | reasoning >= 0 and min(charged, seconds, at, _LATEST - at) >= 0
+            sound = prompt | completion | cached | reasoning >= 0 and charged >= 0 <= seconds and 0 <= at <= _LATEST
         except TypeError:
             sound = False
         if not (sound and isinstance(name, str) and isinstance(get("id"), str)):
             raise ValueError("no call")
         name = name.partition(".")[0]
-        stage = self.stages[name]
-        stage.cost += charged
         if "error" in line:
-            stage.failed += 1
             self.errors[name, str(line["error"])] += 1
-            return None
-        stage.calls += 1
-        stage.again += bool(get("ask"))
-        stage.prompt += prompt
-        stage.cached += cached
-        stage.completion += completion
-        stage.reasoning += reasoning
-        stage.unpriced += cost is None
-        stage.seconds += seconds
-        self.endings[name, str(get("finish_reason") or "not told")] += 1
-        self.models[str(get("model") or "not told")] += 1
+            self._failed[name].failed += 1
+            self._failed[name].cost += charged
+            return 0
+        sums = self._alike[name, str(get("finish_reason") or "not told")]
+        sums.calls += 1
+        sums.prompt += prompt
+        sums.cached += cached
+        sums.completion += completion
+        sums.reasoning += reasoning
+        sums.cost += charged
+        sums.seconds += seconds
+        if get("ask"):
+            sums.again += 1
+        if cost is None:
+            sums.unpriced += 1
         if at:
             self.time.add(at, name, prompt + completion, charged)
-        return max(0, completion - reasoning) or None
+        return max(0, completion - reasoning)
 
     def merge(self, other: Spending) -> None:
         """Counts in what another has counted, of other calls."""
-        for name, stage in other.stages.items():
-            self.stages[name] = _sum([self.stages[name], stage])
-        for counter in ("endings", "errors", "models"):
-            getattr(self, counter).update(getattr(other, counter))
+        for key, sums in other._alike.items():
+            self._alike[key].add(sums)
+        for name, sums in other._failed.items():
+            self._failed[name].add(sums)
+        self.errors.update(other.errors)
         self.time.merge(other.time)
 
     @property
-    def names(self) -> list[str]:
-        """The stages that have calls, in the order of a run."""
-        return sorted(self.stages, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
+    def endings(self) -> Counter[tuple[str, str]]:
+        """Replies by stage and finish reason."""
+        return Counter({key: sums.calls for key, sums in self._alike.items()})
+
+    @property
+    def stages(self) -> dict[str, Stage]:
+        """In the order of a run."""
+        found: defaultdict[str, Stage] = defaultdict(Stage)
+        for (name, _), sums in self._alike.items():
+            found[name].add(sums)
+        for name, sums in self._failed.items():
+            found[name].add(sums)
+        return {name: found[name] for name in sorted(found, key=_place)}
 
     @property
     def whole(self) -> Stage:
         """All stages together."""
-        return _sum(list(self.stages.values()))
+        together = Stage()
+        for stage in self.stages.values():
+            together.add(stage)
+        return together
 
 
-def _sum(stages: list[Stage]) -> Stage:
-    return Stage(*(sum(getattr(stage, field) for stage in stages) for field in Stage.__slots__))
+def _place(stage: str) -> tuple[int, str]:
+    return (ORDER.index(stage) if stage in ORDER else len(ORDER), stage)

@@ -144,6 +144,7 @@ function draw() {
   const placed = squarify(childrenOf(node), whole);
   map.tiles.setAttribute("aria-label", `${nameOf(node, map.path.length - 1) || "The run"}: arrow keys move, Enter opens, Escape goes back`);
   fill(map.tiles, placed.length ? placed.map((item) => tile(item, whole)) : el("p", { class: "empty" }, emptyWords()));
+  map.tiles.classList.toggle("bare", !placed.length);
   const first = map.tiles.querySelector(".tile");
   if (first) first.tabIndex = 0;
   drawCrumbs();
@@ -191,9 +192,10 @@ function drawList(node) {
     ),
   );
   const left = all.length - rows.length;
+  map.list.hidden = !count;
   fill(
     map.list,
-    el("summary", {}, count ? `The ${n(count)} ${kind(depth, count)} as a list` : "Nothing inside"),
+    el("summary", {}, `The ${n(count)} ${kind(depth, count)} as a list`),
     el("table", { class: "plain" },
       el("thead", {}, el("tr", {}, head.map((name, at) => el("th", at ? { class: "num" } : {}, name)))),
       el("tbody", {}, rows)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from shlex import quote
 from typing import Any
@@ -173,9 +172,9 @@ def _spending(found: Gathered) -> Json:
     for (_, kind), count in spending.errors.items():
         kinds[kind] += count
     return {
-        "stages": {name: spending.stages[name] for name in spending.names},
+        "stages": spending.stages,
         "whole": spending.whole,
-        "times": charts.times(width, bars, spending.names, money) if bars else None,
+        "times": charts.times(width, bars, list(spending.stages), money) if bars else None,
         "first_call": spending.time.first,
         "last_call": spending.time.last,
         "known_stages": ORDER,

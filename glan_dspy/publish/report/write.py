@@ -50,7 +50,9 @@ def _check(run: Run, to: Path) -> None:
     if to.is_dir():
         raise UserError(f"-o {to} is a folder; name a file, such as {to / 'report.html'}")
     if to.suffix.lower() not in (".html", ".htm"):
-        raise UserError(f"-o {to}: a browser opens files that end in .html; name one, such as {to.with_suffix('.html')}")
+        raise UserError(
+            f"-o {to}: a browser opens files that end in .html; name one, such as {to.with_suffix('.html')}"
+        )
     keep_out_of_the_run(to, run, "-o")
     home = next(folder for folder in to.absolute().parents if folder.exists())
     if not home.is_dir():
