@@ -12,7 +12,7 @@ import orjson
 from glan_dspy.records import Rejected, Subject, Syllabus
 from glan_dspy.run import lines
 from glan_dspy.run.lines import Line
-from glan_dspy.run.store import Shelf
+from glan_dspy.run.store import R, Shelf
 
 _IDS_KEPT = frozenset({"instructions", "holdout", "questions", "syllabi"})
 
@@ -20,13 +20,14 @@ _IDS_KEPT = frozenset({"instructions", "holdout", "questions", "syllabi"})
 class ReadOnce(Shelf):
     """A shelf that remembers the ids it has come by, the subjects, the syllabi and the rejects.
 
-    `spoilt` counts by file the lines that hold no JSON object; a line that only its id was taken from is not looked at.
-    It never writes. Memory holds what is remembered, until the shelf is let go of.
+    It never writes. Of a line that only its id was taken from nothing else is looked at. Memory holds what is
+    remembered, until the shelf is let go of.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self.spoilt: Counter[str] = Counter()
+        self._broken: Counter[str] = Counter()
+        self._odd: Counter[str] = Counter()
         self._ids: dict[str, set[str]] = {}
 
     def read(self, name: str) -> Iterator[Line]:
@@ -44,7 +45,7 @@ class ReadOnce(Shelf):
             if keeps and isinstance(id := line.get("id"), str):
                 ids.add(id)
             yield line
-        self.spoilt[name] = spoilt
+        self._broken[name] = spoilt
         if keeps:
             self._ids[name] = ids
 
@@ -52,6 +53,20 @@ class ReadOnce(Shelf):
         if name not in self._ids:
             self._ids[name] = super().ids(name)
         return self._ids[name]
+
+    @property
+    def spoilt(self) -> Counter[str]:
+        """By file, the lines that hold no JSON object, and those among the records that hold none."""
+        return self._broken + self._odd
+
+    def _records(self, name: str, kind: type[R]) -> Iterator[R]:
+        for line in self.read(name):
+            try:
+                record = kind.model_validate(line)
+            except ValueError:
+                self._odd[name] += 1
+            else:
+                yield record
 
     def subjects(self) -> tuple[Subject, ...]:
         return self._subjects

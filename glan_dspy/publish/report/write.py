@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -35,9 +36,13 @@ def report(run: Run, to: Path) -> Report:
     """
     run.about()
     _check(run, to)
-    found = gather(run)
+    try:
+        found = gather(run)
+        rows = rows_of(run, found.sample)
+    except OSError as error:
+        raise UserError(f"cannot read {error.filename or run.path}: {error.strerror or error}") from None
     seen = view(run, found, time.time())
-    text = page(seen, data(found, rows_of(run, found.sample), [one.name for one in run.disciplines()]))
+    text = page(seen, data(found, rows, [one.name for one in run.disciplines()]))
     try:
         write_whole(to, text)
     except OSError as error:
@@ -57,3 +62,5 @@ def _check(run: Run, to: Path) -> None:
     home = next(folder for folder in to.absolute().parents if folder.exists())
     if not home.is_dir():
         raise UserError(f"cannot write {to}: {home} is a file")
+    if not os.access(home, os.W_OK):
+        raise UserError(f"cannot write {to}: nothing may be written to {home}")
