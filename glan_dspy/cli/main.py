@@ -24,6 +24,7 @@ COMMANDS = {
     "plan": "Show how many calls a run would make, without making any.",
     "repair": "Ask again for rejected items, with other settings if you like.",
     "status": "Show how far a run is.",
+    "report": "Show a run as one page in a browser.",
     "curate": "Drop copies across disciplines, and what benchmarks hold.",
     "judge": "Have a model score the pairs, or answer them anew.",
     "optimize": "Tune the prompts for a language and a model.",
