@@ -20,19 +20,23 @@ import dspy
 
 from glan_dspy.engines.background import SyncFace
 from glan_dspy.engines.base import AsyncEngine
-from glan_dspy.engines.budget import Budget
+from glan_dspy.engines.budget import Purse
 from glan_dspy.engines.direct import DirectLM
 from glan_dspy.engines.forms import Forms
 from glan_dspy.engines.journal import Journal
 from glan_dspy.engines.limit import Limit, OnStop, never
 from glan_dspy.engines.meter import Meter
-from glan_dspy.engines.pace import Hard
+from glan_dspy.engines.pace import Hard, Pace, Pacer
 from glan_dspy.engines.rehearsal import RehearsalEngine, is_rehearsal
 from glan_dspy.engines.retry import Pause, Retry
 from glan_dspy.engines.tariff import FREE, Tariff
 
 if TYPE_CHECKING:
     from glan_dspy.engines.batch_journal import BatchJournal
+
+
+Pacers = Callable[[str], Callable[[Hard], Pacer]]
+"""For a model at its endpoint, by a name of it: what makes its pace."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,9 @@ def connect(
     answers_only: bool = False,
     forms: Forms | None = None,
     batch_journal: BatchJournal | None = None,
-    budget: Budget | None = None,
+    budget: Purse | None = None,
     on_stop: OnStop = never,
+    pacer: Pacers = lambda name: Pace,
 ) -> Models:
     """The models of a run; no request is sent yet. Raises UserError when a key is missing or a name is wrong.
 
@@ -79,7 +84,16 @@ def connect(
             engine = engine_for(model, settings, elsewhere, forms, batch_journal)
             name = bare_name(model, settings, elsewhere)
             tariff = tariff_of(model, priced, elsewhere)
-            care = Care(settings.max_attempts, pause, hard, tariff, budget, priced.batch, on_stop)
+            care = Care(
+                settings.max_attempts,
+                pause,
+                hard,
+                tariff,
+                budget,
+                priced.batch,
+                on_stop,
+                pacer(f"{model}|{elsewhere:d}"),
+            )
             made[model, elsewhere] = (language_model(name, engine, care), engine)
         return made[model, elsewhere][0]
 
@@ -97,10 +111,11 @@ class Care:
     pause: Pause = asyncio.sleep
     hard: Hard | None = None
     tariff: Tariff = FREE
-    budget: Budget | None = None
+    budget: Purse | None = None
     lasting: bool = False
     """Whether calls outlive the process: those in a batch."""
     on_stop: OnStop = never
+    pacer: Callable[[Hard], Pacer] = Pace
     around: Callable[[AsyncEngine], AsyncEngine] = lambda engine: engine
     """Puts one more engine outside all others: it may know the reply already."""
 
@@ -109,7 +124,7 @@ def language_model(model: str, engine: AsyncEngine, care: Care | None = None) ->
     """A dspy.LM over an engine, with our journal, retry, pace and meter around it and DSPy's cache and retry off."""
     care = care or Care()
     metered: AsyncEngine = Meter(engine, care.tariff, care.budget, lasting=care.lasting)
-    paced = Limit(metered, care.hard, care.on_stop) if care.hard else metered
+    paced = Limit(metered, care.hard, care.on_stop, care.pacer) if care.hard else metered
     wrapped = care.around(Journal(Retry(paced, care.max_attempts, care.pause)))
     sync = SyncFace(wrapped)
     return DirectLM(model, engine=sync, async_engine=AsyncFace(wrapped), cache=False, num_retries=0)

@@ -188,6 +188,9 @@ class Settings(BaseModel):
     question_batch_size: int = _setting(5, "Question calls in flight.", "pace", _PACE, ge=1)
     answer_batch_size: int = _setting(5, "Answer calls in flight.", "pace", _PACE, ge=1)
     concurrency: int = _setting(64, "Calls in flight in all.", "pace", _PACE, ge=1)
+    workers: int = _setting(
+        1, "Processes on this machine that share the work, the pace and the budget.", "pace", _PACE, ge=1
+    )
     rpm: float | None = _setting(None, "Most calls a minute and model, from the first call on.", "pace", _PACE, gt=0)
     tpm: float | None = _setting(None, "Most tokens a minute and model, from the first call on.", "pace", _PACE, gt=0)
     max_attempts: int = _setting(

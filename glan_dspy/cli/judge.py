@@ -11,7 +11,7 @@ from glan_dspy.cli.flags import ASKING, Grouped, with_settings
 
 if TYPE_CHECKING:
     from glan_dspy.run.judge import Marks
-    from glan_dspy.run.walk import Walk
+    from glan_dspy.run.tally import Shown
     from glan_dspy.settings import Settings
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -84,7 +84,7 @@ def judge(
     return DONE if came_through(settings, outcome, same_command("judge", run, {**own, **flags})) else BUG
 
 
-def line(walk: Walk, seconds: float) -> str:
+def line(walk: Shown, seconds: float) -> str:
     """How far the judging is, in one line."""
     tally = walk.tally
     cost = f" · ${tally.cost:,.2f} spent" if tally.cost else " · cost unknown" if tally.unpriced else ""

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from glan_dspy.run.walk import Walk
+from glan_dspy.run.tally import Shown
 from glan_dspy.ticking import lines_every
 
 EVERY = 10.0
@@ -19,13 +19,13 @@ EVERY = 10.0
 
 
 @contextmanager
-def progress(walk: Walk) -> Iterator[None]:
+def progress(walk: Shown) -> Iterator[None]:
     console = Console(stderr=True)
     with bars(walk, console) if console.is_terminal else plain_lines(walk):
         yield
 
 
-def summary(walk: Walk, seconds: float) -> str:
+def summary(walk: Shown, seconds: float) -> str:
     """One line: what is made, how fast, what is in flight, what went wrong."""
     tally = walk.tally
     new = tally.instructions - tally.found
@@ -34,7 +34,7 @@ def summary(walk: Walk, seconds: float) -> str:
         f"{tally.questions:,} questions",
         f"{tally.instructions:,} answers",
         f"{new / seconds * 60:,.0f}/min" if seconds > 1 else "",
-        f"in flight {sum(walk.pool.running().values())}",
+        f"in flight {walk.in_flight}",
         f"rejected {sum(tally.rejected.values()):,}" if tally.rejected else "",
         "errors " + ", ".join(f"{name} {count:,}" for name, count in tally.errors.most_common(3))
         if tally.errors
@@ -45,7 +45,7 @@ def summary(walk: Walk, seconds: float) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def money(walk: Walk, seconds: float) -> str:
+def money(walk: Shown, seconds: float) -> str:
     """What this command has spent, how fast, and what it comes to at the end; empty for what costs nothing."""
     tally = walk.tally
     if not tally.cost:
@@ -56,14 +56,14 @@ def money(walk: Walk, seconds: float) -> str:
 
 
 @contextmanager
-def plain_lines(walk: Walk, say: Callable[[Walk, float], str] = summary) -> Iterator[None]:
+def plain_lines(walk: Shown, say: Callable[[Shown, float], str] = summary) -> Iterator[None]:
     """A line of `say` now and then; it is given the walk and the seconds so far."""
     with lines_every(EVERY, lambda seconds: say(walk, seconds)):
         yield
 
 
 @contextmanager
-def bars(walk: Walk, console: Console) -> Iterator[None]:
+def bars(walk: Shown, console: Console) -> Iterator[None]:
     started = time.monotonic()
     rows = Progress(
         TextColumn("{task.description:>11}"), BarColumn(bar_width=32), MofNCompleteColumn(), console=console

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from dspy import lm15
 
@@ -28,6 +28,14 @@ Write = Callable[[dict[str, Any]], None]
 
 def _nowhere(_: dict[str, Any]) -> None:
     """Where reservations go that no other process will look for."""
+
+
+class Purse(Protocol):
+    """What a Meter keeps to: a Budget, or one that another process keeps for several."""
+
+    async def reserve(self, id: str, worst: float, key: str = "") -> None: ...
+    def settle(self, id: str, cost: float | None) -> float: ...
+    def release(self, id: str) -> None: ...
 
 
 class Budget:

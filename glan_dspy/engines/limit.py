@@ -11,7 +11,7 @@ from dspy import lm15
 from dspy.lm15 import Request, Response
 
 from glan_dspy.engines.base import CALL, AsyncEngine
-from glan_dspy.engines.pace import Hard, Pace
+from glan_dspy.engines.pace import Hard, Pace, Pacer
 
 OnStop = Callable[[Callable[[], None]], None]
 """Takes what is to be called as soon as no more calls shall be sent; calls it at once where that is so already."""
@@ -27,17 +27,19 @@ class Limit:
     Where the run stops, those that wait for leave are not sent: they raise Stopped, which DSPy wraps.
     """
 
-    def __init__(self, engine: AsyncEngine, hard: Hard, on_stop: OnStop = never) -> None:
-        self.engine, self.hard, self.on_stop = engine, hard, on_stop
-        self._paces: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Pace] = weakref.WeakKeyDictionary()
+    def __init__(
+        self, engine: AsyncEngine, hard: Hard, on_stop: OnStop = never, pacer: Callable[[Hard], Pacer] = Pace
+    ) -> None:
+        self.engine, self.hard, self.on_stop, self.pacer = engine, hard, on_stop, pacer
+        self._paces: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Pacer] = weakref.WeakKeyDictionary()
 
     @property
-    def pace(self) -> Pace:
+    def pace(self) -> Pacer:
         """Of the running loop; what was learned is the loop's as well."""
         loop = asyncio.get_running_loop()
         pace = self._paces.get(loop)
         if pace is None:
-            pace = self._paces[loop] = Pace(self.hard)
+            pace = self._paces[loop] = self.pacer(self.hard)
             self.on_stop(pace.stop)
         return pace
 

@@ -10,7 +10,7 @@ from dspy import lm15
 from dspy.lm15 import Request, Response
 
 from glan_dspy.engines.base import CALL, NOT_SENT, AsyncEngine, Call
-from glan_dspy.engines.budget import Budget
+from glan_dspy.engines.budget import Purse
 from glan_dspy.engines.tariff import FREE, Tariff
 
 MAY_BE_BILLED = (lm15.TimeoutError, lm15.TransportError)
@@ -21,7 +21,7 @@ class Meter:
     """`lasting`: the engine's calls outlive the process, as in a batch: the next one asks for their replies."""
 
     def __init__(
-        self, engine: AsyncEngine, tariff: Tariff = FREE, budget: Budget | None = None, *, lasting: bool = False
+        self, engine: AsyncEngine, tariff: Tariff = FREE, budget: Purse | None = None, *, lasting: bool = False
     ) -> None:
         self.engine, self.tariff, self.budget, self.lasting = engine, tariff, budget, lasting
 

@@ -23,6 +23,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from glan_dspy.engines.allowance import refill
 from glan_dspy.engines.lately import Lately
@@ -60,6 +61,16 @@ class Hard:
     concurrency: int
     rpm: float | None = None
     tpm: float | None = None
+
+
+class Pacer(Protocol):
+    """What a Limit asks for leave: a Pace, or one that another process keeps for several."""
+
+    async def enter(self, tokens: float = 0.0) -> float: ...
+    def leave(self) -> None: ...
+    def served(self, tokens: float | None = None, headers: Mapping[str, str] | None = None) -> None: ...
+    def refused(self, sent_at: float, retry_after: float | None = None) -> None: ...
+    def stop(self) -> None: ...
 
 
 class Pace:
@@ -115,6 +126,22 @@ class Pace:
                 self.leave()
             raise
 
+    def ask(self, tokens: float, go: Callable[[float], None]) -> asyncio.Future[bool] | None:
+        """`enter` for whoever cannot wait here: calls `go` with the time when leave is given, at once or later.
+
+        Gives back what to cancel where the call is given up before; None where nothing is to be waited for.
+        """
+        if self.stopped:
+            return None
+        if self._may_go_at_once(tokens):
+            go(self.clock())
+            return None
+        turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        turn.add_done_callback(lambda turn: go(self.clock()) if not turn.cancelled() and turn.result() else None)
+        self._waiting.append((turn, tokens))
+        self._pump()
+        return turn
+
     def stop(self) -> None:
         """Lets nobody go any more: whoever waits, or comes later, gets Stopped at once."""
         self.stopped = True
@@ -134,7 +161,7 @@ class Pace:
         self.window = min(self.hard.concurrency, self.window + 1)
         self._grow()
         if headers:
-            self._heed(headers)
+            self.heed(headers)
 
     def refused(self, sent_at: float, retry_after: float | None = None) -> None:
         """A call was refused with 429. Slows down once for all that were sent before the last cut."""
@@ -191,7 +218,8 @@ class Pace:
             self.rate *= 1 + max(self._growth * min(seconds, 10.0), a_call)
         self._held_by_rate = False
 
-    def _heed(self, headers: Mapping[str, str]) -> None:
+    def heed(self, headers: Mapping[str, str]) -> None:
+        """Slows down where the endpoint's headers say that its allowance runs low."""
         advice = [
             refill(headers, "requests"),
             (tokens := refill(headers, "tokens")) and tokens / max(1.0, self._tokens_a_call),

@@ -14,7 +14,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from hashlib import blake2b
-from zlib import crc32
+from itertools import compress, count
 
 from glan_dspy.gates.sketch import SIZE, alike, bands, sketch
 from glan_dspy.gates.verdict import Verdict
@@ -40,11 +40,13 @@ class Seen:
 
     def __init__(self, threshold: float = NEAR) -> None:
         self.threshold = threshold
-        self._bands = tuple((band.start, band.stop) for band in bands(threshold))
+        parts = tuple(bands(threshold))
+        self._bands = len(parts)
+        self._width = parts[0].stop if parts else 1
         self._ids: list[str] = []
         self._exact: dict[bytes, int] = {}
         self._sketches = bytearray()
-        self._table = array("I", bytes(4 << 10))
+        self._table = array("I", bytes(64 << 10))
         """Numbers of questions, counted from 1, at the hash of each of their bands; open addressing."""
 
     def __len__(self) -> int:
@@ -57,10 +59,11 @@ class Seen:
         if (twin := self._exact.get(key)) is not None:
             return None if self._ids[twin] == id else _verdict("duplicate", self._ids[twin], 1.0)
         mine = self._sketch(text)
-        nearest = self._nearest(mine)
+        places = self._places(mine)
+        nearest = self._nearest(mine, places)
         if nearest is not None and self._ids[nearest[0]] != id:
             return _verdict("near_duplicate", self._ids[nearest[0]], nearest[1])
-        self._put(id, key, mine)
+        self._put(id, key, mine, places)
         return None
 
     def add(self, id: str, question: str) -> None:
@@ -68,20 +71,24 @@ class Seen:
         text = normalise(question)
         key = _key(text)
         if key not in self._exact:
-            self._put(id, key, self._sketch(text))
+            mine = self._sketch(text)
+            self._put(id, key, mine, self._places(mine))
 
     def _sketch(self, text: str) -> bytes:
         return sketch(text) if self._bands else b""
 
-    def _nearest(self, mine: bytes) -> tuple[int, float] | None:
+    def _places(self, mine: bytes) -> list[int]:
+        """Where the table has a question's bands, one after the other."""
+        mask, values = len(self._table) - 1, iter(mine[: self._bands * self._width])
+        # Hashes of small numbers, unlike those of text, are the same in every process.
+        return [hash(part) & mask for part in zip(*[values] * self._width, strict=True)]
+
+    def _nearest(self, mine: bytes, places: list[int]) -> tuple[int, float] | None:
         """The number and the similarity of the question most like it, the first of several."""
-        table, mask = self._table, len(self._table) - 1
         found: set[int] = set()
-        for start, stop in self._bands:
-            part = mine[start:stop]
-            place = crc32(part, start) & mask
-            if table[place]:
-                found.update(self._with(part, start, place))
+        for band in compress(count(), map(self._table.__getitem__, places)):
+            start = band * self._width
+            found.update(self._with(mine[start : start + self._width], start, places[band]))
         best = None
         for number in sorted(found):
             score = alike(mine, self._sketch_of(number), self.threshold)
@@ -103,22 +110,21 @@ class Seen:
     def _sketch_of(self, number: int) -> bytes:
         return bytes(self._sketches[number * SIZE : (number + 1) * SIZE])
 
-    def _put(self, id: str, key: bytes, mine: bytes) -> None:
+    def _put(self, id: str, key: bytes, mine: bytes, places: list[int]) -> None:
         self._exact[key] = len(self._ids)
         self._ids.append(id)
         self._sketches += mine
         # Mostly empty: then one look at a band's place is nearly always enough.
-        if len(self._ids) * len(self._bands) * 6 > len(self._table):
+        if len(self._ids) * self._bands * 6 > len(self._table):
             self._table = array("I", bytes(8 * len(self._table)))
             for number in range(len(self._ids)):
-                self._enter(number, self._sketch_of(number))
+                self._enter(number, self._places(self._sketch_of(number)))
         else:
-            self._enter(len(self._ids) - 1, mine)
+            self._enter(len(self._ids) - 1, places)
 
-    def _enter(self, number: int, mine: bytes) -> None:
+    def _enter(self, number: int, places: list[int]) -> None:
         table, mask = self._table, len(self._table) - 1
-        for start, stop in self._bands:
-            place = crc32(mine[start:stop], start) & mask
+        for place in places:
             for _ in range(_LONGEST):
                 if not table[place]:
                     table[place] = number + 1

@@ -72,10 +72,6 @@ _DENSE = frozenset("ko ja zh yue wuu".split())
 """One letter of these languages stands for two or three Latin ones."""
 
 
-LINE = 90
-"""Characters of each of the places where little words are looked for."""
-
-
 class _Asked(NamedTuple):
     """A language as the gate looks for it."""
 
@@ -131,7 +127,7 @@ def _asked(language: str) -> _Asked | None:
 
 def _plainly(asked: _Asked, said: str) -> bool:
     """One cheap look at four places: whether the text is in its language beyond doubt."""
-    if told_by_little_words(slices(said, LINE), asked.code):
+    if told_by_little_words(said, asked.code):
         return True
     places = slices(said, asked.glance)
     if asked.script and any(_script_share(asked, place) <= 0.5 for place in places):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from itertools import islice
+from itertools import compress, islice
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -21,6 +21,9 @@ from glan_dspy.gates.phrases import answer_labels, plain, spoken
 from glan_dspy.gates.verdict import Verdict
 
 __all__ = ["leaks"]
+
+AROUND = 120
+"""Characters before and behind its word in which a phrase lies."""
 
 _COLON = re.compile("[:：]")
 _LABEL_STARTS = re.compile(r"[\n(\[（【]")
@@ -57,7 +60,8 @@ def _labelled(question: str) -> Verdict | None:
     """The part of a question that is headed as its answer."""
     if "```" in question or "~~~" in question:
         question = _FENCED.sub("```", question)
-    for colon in islice(_COLON.finditer(question), 500):
+    colons = _COLON.finditer(question) if ":" in question or "：" in question else ()
+    for colon in islice(colons, 500):
         label = _LABEL_STARTS.split(question[max(0, colon.start() - 48) : colon.start()])[-1]
         if not label.endswith("*"):  # **Answer:** is a label in the middle of a line too, "the **answer**:" is none
             label = label.rpartition("**")[2]
@@ -85,12 +89,13 @@ def _verdict_of(label: str) -> Verdict:
 
 def _mentioned(question: str, language: str) -> Verdict | None:
     """What a question mentions of its prompt, or of a thing that it does not hold."""
+    phrases, words = _phrases(code_of(language) or "")
     low = question.lower().replace("'", "’")
-    if not (candidates := [phrase for phrase in _phrases(code_of(language) or "") if phrase.word in low]):
+    if not (candidates := list(compress(phrases, map(low.__contains__, words)))):
         return None  # as nearly always, and quicker to see
     said = plain(question)
     for phrase in candidates:
-        if (match := phrase.pattern.search(said)) and not holds(phrase.kind, said, match.span()):
+        if (match := _found(phrase, said)) and not holds(phrase.kind, said, match.span()):
             if phrase.kind == "mentions":
                 detail = f'the question speaks of its prompt: "{match[0]}"'
             else:
@@ -99,9 +104,19 @@ def _mentioned(question: str, language: str) -> Verdict | None:
     return None
 
 
+def _found(phrase: _Phrase, said: str) -> re.Match[str] | None:
+    """The first place of the phrase; looked for around its word only, where nothing else has to be read."""
+    at = said.find(phrase.word)
+    while at >= 0:
+        if match := phrase.pattern.search(said, max(0, at - AROUND), at + AROUND):
+            return match
+        at = said.find(phrase.word, at + AROUND // 2)
+    return None
+
+
 @cache
-def _phrases(code: str) -> tuple[_Phrase, ...]:
-    """Those of the language and of English, in which models think; of all where there are none of this one."""
+def _phrases(code: str) -> tuple[tuple[_Phrase, ...], tuple[str, ...]]:
+    """Those of the language and of English, in which models think, or of all where there are none; and their words."""
     languages = {code, "en"} if code in spoken() else spoken().keys()
     found = (
         _Phrase(plain(word), re.compile(pattern.replace("'", "’")), kind, language)
@@ -109,4 +124,5 @@ def _phrases(code: str) -> tuple[_Phrase, ...]:
         for kind in ("mentions", "table", "figure", "passage", "code")
         for word, pattern in spoken()[language]["leak"].get(kind, {}).items()
     )
-    return tuple(sorted(found, key=attrgetter("language", "kind", "word")))
+    phrases = tuple(sorted(found, key=attrgetter("language", "kind", "word")))
+    return phrases, tuple(phrase.word for phrase in phrases)

@@ -51,13 +51,18 @@ class Branch:
         """Answers that are asked for now."""
         self.bought_before = 0
         """Questions for training pairs that earlier commands bought."""
-        self.judging = False
+        self.judging = self.judging_soon = False
         self._closed: set[str] = set()
         self._reopened: dict[str, str] = {}
         self._fallen: set[str] = set()
         """Ids of the questions that did not pass their gates."""
         self._remembering, self._remembered = asyncio.Lock(), False
         self.rejections: Counter[str] = Counter()
+
+    def open(self, *, count: bool = True) -> None:
+        """Becomes the one writer of its files, then reads them. Raises Fenced where another process stays it."""
+        self.shelf.claim()
+        self.load(count=count)
 
     def load(self, *, count: bool = True) -> None:
         """Reads the files, and counts what they hold. Takes a while for a large discipline; run it in a thread."""

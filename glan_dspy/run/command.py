@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -15,19 +15,26 @@ import dspy
 
 from glan_dspy.adapters_dspy import adapter_named
 from glan_dspy.connect import Models, connect
+from glan_dspy.engines.budget import Purse
 from glan_dspy.engines.forms import Forms
 from glan_dspy.run.batches import batch_journal
 from glan_dspy.run.collector import rare_collections
 from glan_dspy.run.money import open_budget
 from glan_dspy.run.store import Run
-from glan_dspy.run.tally import Outcome
+from glan_dspy.run.tally import Outcome, Shown
 from glan_dspy.run.walk import Walk
 from glan_dspy.settings import Settings
 
 T = TypeVar("T")
 
-Display = Callable[[Walk], AbstractContextManager[Any]]
-"""Shows a walk's progress while the context lasts."""
+Display = Callable[[Shown], AbstractContextManager[Any]]
+"""Shows the progress of a command while the context lasts."""
+
+
+class RunPurse(Purse, Protocol):
+    """A run's budget, of this process or of its coordinator: it sends away who waits when the run stops."""
+
+    def stop(self) -> None: ...
 
 
 class Connected(Protocol):
@@ -54,29 +61,34 @@ def walked(
             batch_journal(run, settings, walk.crew.sound) as batches,
             open_budget(run, settings, answers_only=answers_only) as budget,
         ):
-            if budget:
-                walk.crew.synced = budget
-                walk.crew.on_stop(budget.stop)
-            models = connect(
-                settings,
-                walk.crew.pause,
-                answers_only=answers_only,
-                forms=forms_of(run),
-                batch_journal=batches,
-                budget=budget,
-                on_stop=walk.crew.on_stop,
-            )
-            glan.connect(models)
-            try:
-                with display(walk):
-                    outcome = await walk()
-                    outcome.needs = budget.needed if budget else 0.0
-                    return outcome
-            finally:
-                await models.aclose()
+            walk.crew.synced = budget
+            with display(walk):
+                outcome = await connected(
+                    walk, glan, budget, answers_only=answers_only, forms=forms_of(run), batch_journal=batches
+                )
+            outcome.needs = budget.needed if budget else 0.0
+            return outcome
 
     with log_to(run.path / settings.logfile_name), bulk(settings):
         return run_to_its_end(main())
+
+
+async def connected(
+    walk: Walk,
+    glan: Connected,
+    budget: RunPurse | None,
+    walking: Callable[[], Awaitable[Outcome]] | None = None,
+    **how: Any,
+) -> Outcome:
+    """What comes of a walk with its models connected, or of `walking` it otherwise; `how` as `connect` takes it."""
+    if budget:
+        walk.crew.on_stop(budget.stop)
+    models = connect(walk.settings, walk.crew.pause, budget=budget, on_stop=walk.crew.on_stop, **how)
+    glan.connect(models)
+    try:
+        return await (walking or walk)()
+    finally:
+        await models.aclose()
 
 
 @contextmanager

@@ -38,6 +38,7 @@ from glan_dspy.gates.line import Gates
 from glan_dspy.records import Discipline
 from glan_dspy.run.batches import WIDE, disciplines_at_once
 from glan_dspy.run.branch import Branch
+from glan_dspy.run.claim import Fenced
 from glan_dspy.run.pool import Job, Key, Pool
 from glan_dspy.run.store import Run
 from glan_dspy.run.tally import Outcome, Tally
@@ -71,6 +72,9 @@ class Crew:
     def __init__(self, run: Run, settings: Settings, pool: Pool, tally: Tally) -> None:
         self.run, self.settings, self.pool, self.tally = run, settings, pool, tally
         self.outcome = Outcome(tally)
+        self.tally_of: Callable[[Discipline], Tally] = lambda discipline: tally
+        self.on_closed: Callable[[Branch], None] = lambda branch: None
+        """Told of each discipline that is through, or given up for now."""
         self.open: dict[str, Branch] = {}
         self._slots = asyncio.Semaphore(4 * WIDE if settings.batch else settings.concurrency)
         self._doors = asyncio.Semaphore(disciplines_at_once() if settings.batch else 1 << 60)
@@ -169,7 +173,7 @@ class Crew:
 
         async def job() -> None:
             await self._doors.acquire()
-            branch = Branch(discipline, self.run.shelf(discipline), self.tally, gates())
+            branch = Branch(discipline, self.run.shelf(discipline), self.tally_of(discipline), gates())
             self.open[discipline.id] = branch
             self._number = branch.number = self._number + 1
             branch.jobs = 1
@@ -177,7 +181,7 @@ class Crew:
             async def begin() -> None:
                 again = discipline.id in self._opened
                 self._opened.add(discipline.id)
-                await asyncio.to_thread(branch.load, count=not again)
+                await asyncio.to_thread(branch.open, count=not again)
                 await first(branch)
 
             await self._guarded(branch, begin)
@@ -196,13 +200,17 @@ class Crew:
                 await work()
         except Stopped:
             pass  # given up unfinished because the run is stopping; a rerun goes on with it
+        except Fenced as error:
+            self._fenced(branch, error)
         except ENDS_THE_RUN as error:
             self._end_by(error)
         except OSError as error:
             self._end(f"cannot write to {branch.shelf.path}: {error.strerror or error}")
         except LMUnexpectedError as error:
             # A line of calls.jsonl is written below DSPy, which takes any error there for its own.
-            if isinstance(error.__cause__, OSError):
+            if isinstance(error.__cause__, Fenced):
+                self._fenced(branch, error.__cause__)
+            elif isinstance(error.__cause__, OSError):
                 self._end(f"cannot write to {branch.shelf.path}: {error.__cause__.strerror or error.__cause__}")
             else:
                 self._bug(branch)
@@ -214,6 +222,12 @@ class Crew:
             branch.jobs -= 1
             if branch.jobs == 0:
                 self._branch_done(branch)
+
+    def _fenced(self, branch: Branch, error: Fenced) -> None:
+        """Another process goes on with the discipline: what this one still had to do of it is not done."""
+        log.warning("%s: %s", branch.discipline.name, error)
+        self.outcome.why = str(error)
+        branch.failed = branch.broken = True
 
     def _bug(self, branch: Branch) -> None:
         text = traceback.format_exc()
@@ -229,7 +243,7 @@ class Crew:
         if self._stop.is_set():
             return  # its retries were cut short: left open for a rerun, as everything is that was not begun
         kind = type(error).__name__
-        self.tally.failed[kind] += 1
+        branch.tally.failed[kind] += 1
         branch.failed = True
         self.outcome.why = f"no reply after {self.settings.max_attempts} attempts: {first_line(error)}"
         log.warning("%s: no reply, left open for a rerun: %s", branch.discipline.name, first_line(error))
@@ -244,6 +258,7 @@ class Crew:
             self._finished.add(branch.discipline.id)
             self.tally.disciplines_done = len(self._finished)
             log.info("%s: done", branch.discipline.name)
+        self.on_closed(branch)
 
     # --- asking -------------------------------------------------------------------------------------
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import nullcontext
 from itertools import islice
-from pathlib import Path
 
 from glan_dspy.connect import connect
 from glan_dspy.errors import UserError
-from glan_dspy.gates.contamination import Overlap, read_benchmarks
 from glan_dspy.program import open_program
 from glan_dspy.records import Discipline, Question, normalise
 from glan_dspy.run.begin import begin
+from glan_dspy.run.benchmarks import benchmarks_of
 from glan_dspy.run.command import Display, walked
+from glan_dspy.run.coordinate import coordinated
 from glan_dspy.run.money import known_tariffs
-from glan_dspy.run.quota import open_quota
+from glan_dspy.run.quota import Quota, open_quota
 from glan_dspy.run.store import Run
 from glan_dspy.run.tally import Outcome
 from glan_dspy.run.walk import Answering, Walk
@@ -39,6 +39,9 @@ def generate(
 
     with run.lock():
         begin(run, "generate", settings, disciplines, glan.digest)
+        if settings.workers > 1:
+            quota = open_quota(run, settings, disciplines)
+            return coordinated(run, settings, disciplines, quota, display)
         return walked(run, settings, glan, make, display)
 
 
@@ -73,6 +76,8 @@ def answer(
     with run.lock():
         begin(run, "answer", settings, everything, glan.digest)
         take_in()
+        if settings.workers > 1:
+            return coordinated(run, settings, everything, Quota(settings), display, "answer")
         return walked(run, settings, glan, lambda: Answering(run, glan, everything), display, answers_only=True)
 
 
@@ -83,16 +88,11 @@ def require_own_folders(disciplines: Iterable[Discipline]) -> None:
 
 
 def require_models(settings: Settings, *, answers_only: bool = False) -> None:
-    """Raises UserError where a key is missing, a name is wrong, or with a cap a price is not known."""
+    """Raises UserError where a key is missing, a name is wrong, with a cap a price is not known, or what cannot be."""
+    if settings.batch and settings.workers > 1:
+        raise UserError(
+            f"--workers {settings.workers} with --batch: batches wait for hours and need no second process; "
+            "leave one of the two out"
+        )
     connect(settings, answers_only=answers_only)
     known_tariffs(settings, answers_only=answers_only)
-
-
-def benchmarks_of(settings: Settings) -> Overlap | None:
-    """The items of `--against`; None without any. Raises UserError for a file that cannot be read so."""
-    if not (settings.against and settings.gates):
-        return None
-    overlap = Overlap()
-    for item in read_benchmarks([Path(path) for path in settings.against], settings.against_field):
-        overlap.add(*item)
-    return overlap

@@ -19,10 +19,11 @@ from glan_dspy.filtering import keys_of
 from glan_dspy.gates.contamination import Overlap
 from glan_dspy.program import GLAN, open_program
 from glan_dspy.records import Question, Rejected, Subject, Syllabus, question_id
+from glan_dspy.run.benchmarks import benchmarks_of
 from glan_dspy.run.branch import Branch
 from glan_dspy.run.command import Display, walked
 from glan_dspy.run.course import Course, Goal
-from glan_dspy.run.generate import benchmarks_of, require_models
+from glan_dspy.run.generate import require_models
 from glan_dspy.run.quota import Quota
 from glan_dspy.run.rounds import Candidate, Group, Round
 from glan_dspy.run.store import Run, Shelf

@@ -30,6 +30,7 @@ from filelock import FileLock, Timeout
 from glan_dspy.errors import UserError
 from glan_dspy.records import Discipline, Instruction, Question, Record, Rejected, Subject, Syllabus
 from glan_dspy.run import lines
+from glan_dspy.run.claim import Claim
 from glan_dspy.run.lines import Appender, Line
 
 R = TypeVar("R", bound=Record)
@@ -43,9 +44,19 @@ class Shelf:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._open: dict[str, Appender] = {}
+        self._claim: Claim | None = None
+
+    def claim(self) -> None:
+        """Makes this the folder's one writer, until it is closed. Raises Fenced where another process stays it."""
+        self._claim = Claim(self.path)
 
     def append(self, name: str, *items: Line | Record) -> None:
-        """Puts the items at the end of `<name>.jsonl`, together, and hands them to the operating system."""
+        """Puts the items at the end of `<name>.jsonl`, together, and hands them to the operating system.
+
+        Raises Fenced, and writes nothing, where the folder was claimed and another process has claimed it since.
+        """
+        if self._claim:
+            self._claim.check()
         appender = self._open.get(name)
         if appender is None:
             appender = self._open[name] = Appender(self.path / f"{name}.jsonl")
@@ -65,6 +76,9 @@ class Shelf:
         for appender in self._open.values():
             appender.close()
         self._open.clear()
+        if self._claim:
+            self._claim.release()
+            self._claim = None
 
     # --- the records, as the last line about each id has them ---
 

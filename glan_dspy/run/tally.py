@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, NamedTuple, Protocol
+
+from glan_dspy.settings import Settings
 
 
 @dataclass
@@ -43,6 +45,57 @@ class Tally:
         self.unpriced += line["cost_usd"] is None
         self.prompt_tokens += line["prompt_tokens"] or 0
         self.completion_tokens += line["completion_tokens"] or 0
+
+    def add(self, other: Tally, *, on_file: bool = True) -> None:
+        """Counts another one in; without `on_file`, only what its command did, and not what the files hold."""
+        for name in (one.name for one in fields(self) if on_file or one.name not in ON_FILE):
+            mine, its = getattr(self, name), getattr(other, name)
+            if isinstance(mine, Counter):
+                mine.update(its)
+            else:
+                setattr(self, name, mine + its)
+
+    def on_file(self) -> Tally:
+        """What of it whoever opens the files next finds there."""
+        only = Tally()
+        for name in ON_FILE:
+            setattr(only, name, getattr(self, name))
+        return only
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it; `tally_of` reads it again."""
+        return asdict(self)
+
+
+ON_FILE = frozenset({"disciplines", "disciplines_done", "subjects", "syllabi", "questions", "instructions", "found",
+                     "held_out", "rejected"})  # fmt: skip
+"""What a discipline's files tell to whoever opens them; the rest is known only to the process that did it."""
+
+
+def tally_of(plain: dict[str, Any]) -> Tally:
+    values: dict[str, Any] = {k: Counter(v) if isinstance(v, dict) else v for k, v in plain.items()}
+    return Tally(**values)
+
+
+class Shown(Protocol):
+    """What a display reads while a command goes on: one process's walk, or the coordinator of several."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def tally(self) -> Tally: ...
+    @property
+    def in_flight(self) -> int: ...
+    def planned_questions(self) -> int: ...
+    def stop(self) -> None: ...
+
+
+def planned_questions(settings: Settings, tally: Tally, listed: int) -> int:
+    """How many there will be, as far as is known: more subjects are guessed where none are listed yet."""
+    if settings.num_pairs:
+        return settings.num_pairs
+    a_discipline = tally.subjects / max(1, listed) if tally.subjects else settings.max_number_of_subjects
+    return round(max(tally.subjects, a_discipline * tally.disciplines) * settings.samples_per_syllabus)
 
 
 class Short(NamedTuple):

@@ -38,11 +38,11 @@ from glan_dspy.run.batches import WIDE
 from glan_dspy.run.branch import Branch
 from glan_dspy.run.course import Course
 from glan_dspy.run.crew import Crew, Work
-from glan_dspy.run.pool import Key, Lane, Pool
+from glan_dspy.run.pool import Job, Key, Lane, Pool
 from glan_dspy.run.quota import Quota, Reached
 from glan_dspy.run.rounds import Candidate, Group
 from glan_dspy.run.store import Run
-from glan_dspy.run.tally import Outcome, Tally
+from glan_dspy.run.tally import Outcome, Tally, planned_questions
 from glan_dspy.settings import Settings
 
 log = logging.getLogger("glan")
@@ -50,6 +50,10 @@ log = logging.getLogger("glan")
 
 MOST_WAITING = 5_000
 """Questions of a discipline that may wait for slower ones before them, until no more of it are begun."""
+
+
+MOMENT = 0.03
+"""Seconds that a question waits for others to be judged together with it."""
 
 
 class Walk:
@@ -83,20 +87,27 @@ class Walk:
 
     def _open(self, disciplines: Sequence[Discipline]) -> bool:
         """Adds the jobs that open these disciplines; false where there are none."""
-        self.pool.add("discipline", *(self.crew.opening(d, self.begin, self._gates) for d in disciplines))
+        self.pool.add("discipline", *map(self.opening, disciplines))
         return bool(disciplines)
+
+    def opening(self, discipline: Discipline) -> Job:
+        """The job that opens a discipline and begins with it."""
+        return self.crew.opening(discipline, self.begin, self._gates)
 
     def _gates(self) -> Gates:
         return Gates(self.settings, self.benchmarks)
 
+    def stop(self) -> None:
+        """Finishes what is in flight and starts nothing more; said twice, ends at once."""
+        self.crew.stop()
+
+    @property
+    def in_flight(self) -> int:
+        """Jobs that run, and wait for a reply as a rule."""
+        return sum(count for lane, count in self.pool.running().items() if lane != "judging")
+
     def planned_questions(self) -> int:
-        """How many there will be, as far as is known: more subjects are guessed where none are listed yet."""
-        s, known = self.settings, self.tally.subjects
-        if s.num_pairs:
-            return s.num_pairs
-        listed = max(1, self.tally.disciplines_done + len(self.crew.open))
-        a_discipline = known / listed if known else s.max_number_of_subjects
-        return round(max(known, a_discipline * self.tally.disciplines) * s.samples_per_syllabus)
+        return planned_questions(self.settings, self.tally, self.tally.disciplines_done + len(self.crew.open))
 
     def _reject(self, branch: Branch, id: str, stage: str, bad: BadReply, item: dict[str, Any]) -> None:
         branch.reject(Rejected(id=id, stage=stage, reason=bad.reason, detail=bad.detail, raw=bad.raw, item=item))
@@ -168,7 +179,7 @@ class Walk:
             self._judge(branch)
 
     def _tell_exhausted(self, branch: Branch, subject: Subject, found: int, wanted: int) -> None:
-        self.tally.exhausted += 1
+        branch.tally.exhausted += 1
         log.warning(
             "%s, %s: its syllabus had %d combinations of sessions and concepts left, %d questions were planned",
             branch.discipline.name,
@@ -195,6 +206,18 @@ class Walk:
             # In the order of judging: whatever is asked later waits for what comes before it.
             self._add_questions(branch, jobs, (branch.number, branch.course.current.number, candidates[0].group.place))
         self._judge(branch)
+
+    def _judge_soon(self, branch: Branch) -> None:
+        """Judges, and with it whatever arrives within a moment: one question at a time costs twice as much."""
+
+        async def job() -> None:
+            await asyncio.sleep(MOMENT)
+            branch.judging_soon = False
+            self._judge(branch)
+
+        if not branch.judging_soon:
+            branch.judging_soon = True
+            self.crew.add(branch, "judging", [job])
 
     def _judge(self, branch: Branch) -> None:
         """Judges the questions whose turn has come; those that pass get their answers."""
@@ -333,7 +356,7 @@ class Walk:
             branch.add_question(question)
             round.arrive(candidate, question)
         finally:
-            self._judge(branch)
+            self._judge_soon(branch)
 
     async def _answer(self, branch: Branch, question: Question, candidate: Candidate | None) -> None:
         s = self.settings
@@ -407,7 +430,8 @@ def lanes(settings: Settings) -> list[Lane]:
     if s.batch:
         # Breadth first: whole generations of calls go into one batch, and wait there for hours.
         gains = {"discipline": s.max_number_of_subjects, "syllabus": s.samples_per_syllabus, "question": 1, "answer": 1}
-        return [Lane(name, limit=WIDE, window=1 << 60, gain=gain) for name, gain in gains.items()]
+        wide = [Lane(name, limit=WIDE, window=1 << 60, gain=gain) for name, gain in gains.items()]
+        return [*wide, Lane("judging", limit=1 << 60, window=1 << 60)]
     stock = math.ceil(s.question_batch_size * max(8, 2 + 1.5 * questions_long(s, 1 + s.max_number_of_session_name)))
     subjects = s.question_batch_size * (2 + 1.5 * questions_long(s, s.max_number_of_subjects))
     syllabi = 1 + math.ceil(max(2 * stock, subjects) / s.samples_per_syllabus)
@@ -417,6 +441,7 @@ def lanes(settings: Settings) -> list[Lane]:
         Lane("syllabus", limit=s.concurrency, window=syllabi, gain=s.samples_per_syllabus),
         Lane("question", limit=s.question_batch_size, window=stock),
         Lane("answer", limit=s.answer_batch_size, window=answers),
+        Lane("judging", limit=1 << 60, window=1 << 60),  # asks nobody anything, so nothing bounds it
     ]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from glan_dspy.records import Question
 from glan_dspy.run.generate import answer
 from glan_dspy.run.store import Run
-from glan_dspy.run.walk import Walk
+from glan_dspy.run.tally import Shown
 from glan_dspy.settings import Settings
 from tests.loopback_thread import rows
 
@@ -27,12 +27,12 @@ def test_the_questions_of_a_file_are_let_go_of_while_their_answers_are_made(tmp_
     held: list[int] = []
 
     @contextmanager
-    def display(walk: Walk) -> Iterator[None]:
+    def display(walk: Shown) -> Iterator[None]:
         async def watch() -> None:
             while walk.tally.instructions < 100:
                 await asyncio.sleep(0)
             held.append(sum(isinstance(thing, Question) for thing in gc.get_objects()))
-            walk.crew.stop()
+            walk.stop()
 
         watching = asyncio.ensure_future(watch())
         yield

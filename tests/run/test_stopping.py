@@ -22,7 +22,7 @@ from glan_dspy.run.begin import begin
 from glan_dspy.run.command import bulk
 from glan_dspy.run.generate import generate
 from glan_dspy.run.store import Run
-from glan_dspy.run.tally import Outcome
+from glan_dspy.run.tally import Outcome, Shown
 from glan_dspy.run.walk import Walk
 from glan_dspy.settings import Settings
 from tests.loopback_thread import rows
@@ -69,15 +69,15 @@ def walked(engine: Fails, path: Path, chosen: Settings, disciplines: list[Discip
             return asyncio.run(main())
 
 
-def stopping_when(due: Callable[[Walk], bool]) -> Callable[[Walk], Any]:
+def stopping_when(due: Callable[[Shown], bool]) -> Callable[[Shown], Any]:
     """A display that stops the walk, as Ctrl-C does, as soon as that is so."""
 
     @contextmanager
-    def display(walk: Walk) -> Iterator[None]:
+    def display(walk: Shown) -> Iterator[None]:
         async def watch() -> None:
             while not due(walk):
                 await asyncio.sleep(0.01)
-            walk.crew.stop()
+            walk.stop()
 
         watching = asyncio.ensure_future(watch())
         yield

@@ -1,0 +1,298 @@
+"""Several workers on one run: who has which discipline, one budget, one pace, one outcome.
+
+    free       disciplines that nobody has; those of a worker that died come first
+    leases     which worker has which
+    through    what came of those that are done is in the quota, which may give some of them more to ask
+
+The coordinator asks no model and writes no discipline's file. It holds the run's lock, writes run.json, and hears from
+its workers over a wire (run/wire.py) that is a pipe on this machine, or Ray's in a cluster.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from glan_dspy.engines.budget import Budget
+from glan_dspy.engines.pace import Hard, Pace
+from glan_dspy.records import Discipline
+from glan_dspy.run.quota import Quota, Reached
+from glan_dspy.run.serving import Paces, Purse
+from glan_dspy.run.store import Run
+from glan_dspy.run.tally import Outcome, Tally, planned_questions, tally_of
+from glan_dspy.run.wire import Message
+from glan_dspy.settings import Settings
+
+log = logging.getLogger("glan")
+
+Kind = Literal["generate", "answer"]
+
+MOST_DEATHS = 3
+"""Workers that may die over one discipline, until it is left to a rerun: it may be what kills them."""
+
+
+@dataclass(eq=False)
+class Member:
+    """One worker, as the coordinator knows it."""
+
+    name: str
+    send: Callable[[Message], None]
+    paces: Paces
+    purse: Purse | None
+    leases: dict[str, Discipline] = field(default_factory=dict)
+    waits: bool = False
+    """Whether it wants one more discipline."""
+    share: tuple[int, int] = (0, 0)
+    """Its place among those that have work, and how many those are: it gets that part of the calls in flight."""
+
+
+class Coordinator:
+    """All methods are called on one event loop, and none waits."""
+
+    def __init__(
+        self,
+        run: Run,
+        settings: Settings,
+        disciplines: Sequence[Discipline],
+        quota: Quota,
+        budget: Budget | None,
+        kind: Kind = "generate",
+    ) -> None:
+        self.run, self.settings, self.disciplines, self.quota, self.kind = run, settings, disciplines, quota, kind
+        self.budget = budget
+        self.members: dict[str, Member] = {}
+        self.outcome = Outcome(Tally())
+        self.all_told = asyncio.Event()
+        """Whether there is nothing more to do, but for what is in flight, and all were told so."""
+        self._stops = 0
+        self._free = deque(discipline for discipline in disciplines if quota.wants(discipline))
+        self._tallies: dict[str, Tally] = {}
+        """Of each discipline's newest lease."""
+        self._earlier = Tally()
+        """What was done in leases before those."""
+        self._found: dict[str, int] = {}
+        """Pairs of each discipline from before this command."""
+        self._finished: set[str] = set()
+        self._deaths: Counter[str] = Counter()
+        self._paces: dict[str, Pace] = {}
+        self._hard = Hard(settings.concurrency, settings.rpm, settings.tpm)
+        self._forms: dict[str, Any] = dict(run.about().get("forms") or {})
+
+    # --- what a display reads ------------------------------------------------------------------------
+
+    @property
+    def tally(self) -> Tally:
+        total = Tally(disciplines=len(self.disciplines), disciplines_done=len(self._finished))
+        total.add(self._earlier)
+        for id, tally in self._tallies.items():
+            total.add(tally)
+            total.found += self._found[id] - tally.found
+        return total
+
+    @property
+    def in_flight(self) -> int:
+        return sum(member.paces.in_flight for member in self.members.values())
+
+    def planned_questions(self) -> int:
+        return planned_questions(self.settings, self.tally, len(self._tallies))
+
+    # --- workers come and go --------------------------------------------------------------------------
+
+    def join(self, name: str, send: Callable[[Message], None]) -> Member:
+        """Welcomes a worker: it gets the settings, and asks for disciplines from then on."""
+        purse = Purse(self.budget, send) if self.budget else None
+        member = self.members[name] = Member(name, send, Paces(self._hard, self._paces, send), purse)
+        send(
+            {
+                "welcome": {
+                    "run": str(self.run.path),
+                    "kind": self.kind,
+                    "settings": self.settings.model_dump(mode="json"),
+                    "forms": self._forms,
+                    "capped": self.budget is not None,
+                }
+            }
+        )
+        if self._stops:
+            send({"stop": self._stops})
+        return member
+
+    def leave(self, member: Member, why: str) -> None:
+        """A worker has ended, of itself or not. What it still had goes back."""
+        if self.members.pop(member.name, None) is None:
+            return
+        member.paces.lose()
+        if member.purse:
+            member.purse.lose()
+        for discipline in reversed(member.leases.values()):
+            if not self._stops:
+                self._give_back(discipline, f"worker {member.name} {why}")
+        self._deal()
+
+    def _give_back(self, discipline: Discipline, why: str) -> None:
+        log.warning("%s: %s; its files are whole up to there", discipline.name, why)
+        self._deaths[discipline.id] += 1
+        self._put_away(discipline.id)
+        if self._deaths[discipline.id] < MOST_DEATHS:
+            self._free.appendleft(discipline)
+        else:
+            self._fail(discipline, f"{why}, the last of {MOST_DEATHS} workers that ended over it")
+
+    def _put_away(self, id: str) -> None:
+        """Keeps of a lease's numbers what the next one does not find in the files."""
+        if tally := self._tallies.get(id):
+            self._earlier.add(tally, on_file=False)
+            self._tallies[id] = tally.on_file()
+
+    def _fail(self, discipline: Discipline, why: str) -> None:
+        self.outcome.why = why
+        if discipline.name not in self.outcome.failed:
+            self.outcome.failed.append(discipline.name)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a new worker would have something to do."""
+        return bool(self._free) and not self._stops
+
+    def result(self) -> Outcome:
+        """What came of it all, when the last worker has left."""
+        self.outcome.tally = self.tally
+        self.outcome.short = self.quota.shortfall(self.disciplines)
+        self.outcome.needs = self.budget.needed if self.budget else 0.0
+        return self.outcome
+
+    def cannot_start(self, why: str) -> None:
+        """A worker ended before it had anything to do: so would the next one."""
+        self.outcome.reason = self.outcome.reason or why
+        if not self._stops:
+            self._stop_all()
+
+    # --- stopping -------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Finishes what is in flight and starts nothing more; said twice, ends at once."""
+        self.outcome.interrupted = True
+        self._stop_all()
+
+    def _stop_all(self) -> None:
+        self._stops += 1
+        for pace in self._paces.values():
+            pace.stop()
+        if self.budget:
+            self.budget.stop()
+        for member in self.members.values():
+            member.send({"stop": self._stops})
+        self._deal()
+
+    # --- what workers say -------------------------------------------------------------------------------
+
+    def hear(self, member: Member, messages: Sequence[Message]) -> None:
+        for message in messages:
+            for word, what in message.items():
+                getattr(self, f"_hear_{word}")(member, what)
+
+    def _hear_lease(self, member: Member, _: Any) -> None:
+        member.waits = True
+        self._deal()
+
+    def _hear_tally(self, member: Member, tallies: dict[str, dict[str, Any]]) -> None:
+        for id, plain in tallies.items():
+            if id in member.leases:
+                self._tallies[id] = tally = tally_of(plain)
+                self._found.setdefault(id, tally.found)
+
+    def _hear_reached(self, member: Member, what: list[Any]) -> None:
+        id, reached = what
+        if id in member.leases:
+            self.quota.done(member.leases[id], Reached(**reached))
+
+    def _hear_closed(self, member: Member, what: dict[str, Any]) -> None:
+        discipline = member.leases.pop(what["id"], None)
+        if discipline is not None:
+            if what["failed"]:
+                self._fail(discipline, what["why"])
+            elif not what["open"]:
+                self._finished.add(discipline.id)
+            elif not self._stops:  # its worker alone was told to end
+                self._put_away(discipline.id)
+                self._free.appendleft(discipline)
+            self._deal()
+
+    def _hear_pace(self, member: Member, news: dict[str, Any]) -> None:
+        member.paces.hear(news)
+
+    def _hear_reserve(self, member: Member, what: list[Any]) -> None:
+        if member.purse:
+            member.purse.reserve(*what)
+
+    def _hear_settle(self, member: Member, what: list[Any]) -> None:
+        if member.purse:
+            member.purse.settle(*what)
+
+    def _hear_release(self, member: Member, id: str) -> None:
+        if member.purse:
+            member.purse.release(id)
+
+    def _hear_forms(self, member: Member, forms: dict[str, Any]) -> None:
+        self._forms = {**self._forms, **forms}
+        self.run.write_about({**self.run.about(), "forms": self._forms})
+
+    def _hear_stopping(self, member: Member, what: dict[str, str]) -> None:
+        self.outcome.reason = self.outcome.reason or what["reason"]
+        self.outcome.budget = self.outcome.budget or what["budget"]
+        if not self._stops:
+            self._stop_all()
+
+    def _hear_bug(self, member: Member, text: str) -> None:
+        self.outcome.bugs.append(text)
+
+    # --- leases -----------------------------------------------------------------------------------------
+
+    def _deal(self) -> None:
+        """Gives disciplines to whoever waits for one, fewest first; ends when there are none, nor will be."""
+        self._deal_out()
+        self._share_out()
+
+    def _share_out(self) -> None:
+        """Tells each worker its part of the calls that may be in flight: who has no discipline needs none."""
+        busy = [member for member in self.members.values() if member.leases] or list(self.members.values())
+        for place, member in enumerate(busy):
+            if member.share != (share := (place, len(busy))):
+                member.share = share
+                member.send({"share": share})
+
+    def _deal_out(self) -> None:
+        while self._free and not self._stops:
+            able = [m for m in self.members.values() if m.waits and len(m.leases) < self._most_leases()]
+            if not able:
+                return
+            self._lease(min(able, key=lambda member: len(member.leases)), self._free.popleft())
+        if any(member.leases for member in self.members.values()) and not self._stops:
+            return
+        if not self._stops and (granted := self.quota.grant(self.disciplines)):
+            self._free.extend(granted)
+            self._deal_out()
+            return
+        self.all_told.set()
+        for member in self.members.values():
+            if member.waits:
+                member.waits = False
+                member.send({"end": True})
+
+    def _most_leases(self) -> int:
+        """Of one worker: fewer towards the end, so that all come to theirs at about the same time."""
+        unfinished = len(self._free) + sum(len(member.leases) for member in self.members.values())
+        return max(1, math.ceil(unfinished / (2 * max(1, len(self.members)))))
+
+    def _lease(self, member: Member, discipline: Discipline) -> None:
+        member.waits = False
+        member.leases[discipline.id] = discipline
+        self._put_away(discipline.id)
+        self._finished.discard(discipline.id)
+        goal = self.quota.goal(discipline)._asdict()
+        member.send({"lease": {"discipline": discipline.model_dump(), "goal": goal}})

@@ -1,0 +1,123 @@
+"""The coordinator's side of what it keeps for all workers: one pace an endpoint, one budget for the run.
+
+Whatever a worker holds of them comes back when the worker dies: its calls in flight are no longer waited for, and
+count in the budget at their worst, since nobody saw how they ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from dspy import lm15
+
+from glan_dspy.engines.budget import Budget
+from glan_dspy.engines.pace import Hard, Pace
+from glan_dspy.errors import Stopped
+from glan_dspy.run.wire import Message
+
+Send = Callable[[Message], None]
+
+
+class Paces:
+    """Leave to send calls, given to one worker: what it has of each endpoint's pace."""
+
+    def __init__(self, hard: Hard, paces: dict[str, Pace], send: Send) -> None:
+        self.hard, self.paces, self.send = hard, paces, send
+        self._given: defaultdict[str, int] = defaultdict(int)
+        self._asked: defaultdict[str, set[asyncio.Future[bool]]] = defaultdict(set)
+        self._times: defaultdict[str, list[float]] = defaultdict(list)
+        self._lost = False
+
+    @property
+    def in_flight(self) -> int:
+        return sum(self._given.values())
+
+    def hear(self, news: dict[str, Any]) -> None:
+        """What a worker tells of its calls: which ended and how, and for which it asks leave."""
+        name = news["name"]
+        pace = self.paces.get(name)
+        if pace is None:
+            pace = self.paces[name] = Pace(self.hard)
+        for sent_at, retry_after in news["refused"]:
+            pace.refused(sent_at, retry_after)
+        for tokens in news["served"]:
+            pace.served(tokens)
+        if news["headers"]:
+            pace.heed(news["headers"])
+        self._given[name] -= news["left"]
+        for _ in range(news["left"]):
+            pace.leave()
+        for tokens in news["want"]:
+            if turn := pace.ask(tokens, lambda time: self._go(name, time)):
+                self._asked[name].add(turn)
+                turn.add_done_callback(self._asked[name].discard)
+
+    def _go(self, name: str, time: float) -> None:
+        if self._lost:
+            self.paces[name].leave()
+            return
+        self._given[name] += 1
+        if not self._times:
+            asyncio.get_running_loop().call_soon(self._tell)
+        self._times[name].append(time)
+
+    def _tell(self) -> None:
+        for name, times in self._times.items():
+            self.send({"pace": {"name": name, "go": times}})
+        self._times.clear()
+
+    def lose(self) -> None:
+        """The worker is dead: its place in line, and its places in flight, are others'."""
+        self._lost = True
+        for name, turns in self._asked.items():
+            for turn in list(turns):
+                turn.cancel()
+            for _ in range(self._given.pop(name, 0)):
+                self.paces[name].leave()
+
+
+class Purse:
+    """Room in the budget, given to one worker."""
+
+    def __init__(self, budget: Budget, send: Send) -> None:
+        self.budget, self.send = budget, send
+        self._held: set[str] = set()
+        self._waiting: dict[str, asyncio.Task[None]] = {}
+
+    def reserve(self, id: str, worst: float, key: str) -> None:
+        self._waiting[id] = asyncio.get_running_loop().create_task(self._reserve(id, worst, key))
+
+    async def _reserve(self, id: str, worst: float, key: str) -> None:
+        why = ""
+        try:
+            await self.budget.reserve(id, worst, key)
+            self._held.add(id)
+        except lm15.BillingError as error:
+            why = str(error)
+        except Stopped:
+            why = "stopped"
+        finally:
+            self._waiting.pop(id, None)
+        self.send({"room": [id, why]})
+
+    def settle(self, id: str, cost: float | None) -> None:
+        self._held.discard(id)
+        self.budget.settle(id, cost)
+
+    def release(self, id: str) -> None:
+        """The call was refused, or given up before it was sent."""
+        if waiting := self._waiting.pop(id, None):
+            waiting.cancel()
+        elif id in self._held:
+            self._held.discard(id)
+            self.budget.release(id)
+
+    def lose(self) -> None:
+        for waiting in list(self._waiting.values()):
+            waiting.cancel()
+        for id in self._held:
+            self.budget.settle(id, None)
+        self._held.clear()
