@@ -35,6 +35,7 @@ from glan_dspy.records import (
 )
 from glan_dspy.run import lines
 from glan_dspy.run.decisions import DROPPED
+from glan_dspy.run.lines import Line
 from glan_dspy.run.store import Shelf
 
 __all__ = ["Call", "Decision", "Judgement", "Lineage", "lineages"]
@@ -114,6 +115,19 @@ class Lineage(NamedTuple):
         own = [call for stage, calls in self.calls.items() if stage not in SHARED for call in calls if not call.error]
         costs = [call.cost_usd for call in own]
         return None if None in costs else sum(cost or 0.0 for cost in costs)
+
+    def as_line(self) -> Line:
+        """All of it as JSON has it."""
+
+        def dumped(value: Any) -> Any:
+            if isinstance(value, Record):
+                return value.model_dump()
+            if isinstance(value, tuple):
+                return [dumped(item) for item in value]
+            return {key: dumped(item) for key, item in value.items()} if isinstance(value, Mapping) else value
+
+        line = {name: dumped(value) for name, value in self._asdict().items() if name != "record"}
+        return {**line, "sessions": dumped(self.sessions), "score": self.score, "cost_usd": self.cost}
 
 
 SHARED = ("subjects", "syllabus")

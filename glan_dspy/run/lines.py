@@ -92,7 +92,7 @@ def read(path: Path) -> Iterator[Line]:
     `broken` tells how many those are.
     """
     for raw in whole(path):
-        if (line := _object(raw)) is not None:
+        if (line := parsed(raw)) is not None:
             yield line
 
 
@@ -116,18 +116,41 @@ def about(path: Path, wanted: Callable[[str], bool], key: str = "id") -> Iterato
         quick = raw.startswith(b'{"id":"') and start >= len(mark) and b"\\" not in raw[start:end]
         if quick and not wanted(raw[start:end].decode("utf-8", "replace")):
             continue
-        line = _object(raw)
+        line = parsed(raw)
         if line is not None and isinstance(line.get(key), str) and wanted(line[key]):
             yield line
 
 
+_READ = 1 << 22
+
+
+def holding(path: Path, needle: bytes) -> Iterator[bytes]:
+    """The whole lines that have these bytes somewhere, found without looking at the lines that have not."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return
+    with file:
+        rest = b""
+        while block := file.read(_READ):
+            block = rest + block
+            whole_until = block.rfind(b"\n") + 1
+            at = block.find(needle, 0, whole_until)
+            while at >= 0:
+                end = block.find(b"\n", at) + 1
+                yield block[block.rfind(b"\n", 0, at) + 1 : end]
+                at = block.find(needle, end, whole_until)
+            rest = block[whole_until:]
+
+
 def _parsed_id(raw: bytes) -> str | None:
     """Of a line that was written otherwise than here, or whose id has characters that JSON escapes."""
-    line = _object(raw)
+    line = parsed(raw)
     return line["id"] if line is not None and isinstance(line.get("id"), str) else None
 
 
-def _object(raw: bytes) -> Line | None:
+def parsed(raw: bytes) -> Line | None:
+    """The JSON object that the line is, or None."""
     try:
         line = orjson.loads(raw)
     except ValueError:

@@ -208,7 +208,7 @@ def test_a_run_of_spoilt_lines_only_says_so(run: Run, tmp_path: Path) -> None:
         (("--to", "out", "--format", "azure", "--split", "a=0.5,b=0.5"), "--to out/azure.jsonl"),
         (("--to", "out.parquet", "--format", "azure"), "--format azure is JSON lines; name a folder or out.jsonl"),
         (("--to", "out.jsonl", "--only", "level >"), "--only 'level >': column"),
-        (("--to", "out.jsonl", "--only", "level > 900"), "nothing of run is left to export: 40 do not fit --only"),
+        (("--to", "out.jsonl", "--only", "level > 900"), "nothing of run is left: 40 do not fit --only"),
         (("--to", "out.jsonl", "--holdout"), "run has no test set"),
         (("--to", "run"), "--to run is a folder that holds disciplines, run.json; name a new one"),
         (("--to", "run/disciplines/optics.jsonl"), "where the run keeps its own files"),
