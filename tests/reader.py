@@ -4,8 +4,8 @@
 
     servers        every address on this machine, and OpenAI's, Azure's and Anthropic's, is the test's own server
     prices         OpenAI's models cost what GLAN_PRICE_IN and GLAN_PRICE_OUT say, as a server has no list price
-    sizes          `disciplines.txt` holds three disciplines, --recipe large and paper are debug, --num-pairs is at most
-                   20, --holdout 2
+    sizes          `disciplines.txt` holds three disciplines, a round two questions where the page says no number,
+                   --recipe large and paper are debug, --num-pairs is at most 20, --holdout 2
     batches        are sent and looked for at once, not every minute
     plan           is none of these: it sends nothing, so it runs as written, with the whole disciplines.txt
 """
@@ -38,6 +38,14 @@ from tests.pages import ROOT, Command
 
 PROGRAMS = frozenset({"cat", "cp", "head", "ls", "mkdir", "printf", "python"})
 """Besides `glan`: small programs that every reader has."""
+
+SUBSTITUTES = {
+    "OPENAI_BASE_URL": "the test's server",
+    "GLAN_PRICE_IN": '["gpt-4o-mini=0.15", "gpt-4o=2.5"]',
+    "GLAN_PRICE_OUT": '["gpt-4o-mini=0.6", "gpt-4o=10"]',
+    "GLAN_NUM_QUESTIONS_PER_ITERATION": "2",
+}
+"""Variables of a page's commands, but for `glan plan`."""
 
 FEW = "# Natural Science\nOptics\nBotany\nPhysics\n"
 MOST = {"--num-pairs": 20, "--holdout": 2}
@@ -80,10 +88,9 @@ class Reader:
         quick = batch_desk.Pace(settle=0.1, first_look=0.05, longest_look=0.1, doubt=0.5, room=0.1, longest_room=0.2)
         monkeypatch.setattr(batch_desk, "PACE", quick)
         for name, value in {
+            **SUBSTITUTES,
             "OPENAI_BASE_URL": address,
             "ANTHROPIC_BASE_URL": self.server,
-            "GLAN_PRICE_IN": '["gpt-4o-mini=0.15", "gpt-4o=2.5"]',
-            "GLAN_PRICE_OUT": '["gpt-4o-mini=0.6", "gpt-4o=10"]',
             "HF_TOKEN": "",
             "HF_HOME": str(Path.cwd()),
             "COLUMNS": "130",
@@ -131,7 +138,7 @@ class Reader:
 
     def plan(self, words: list[str]) -> tuple[str, int]:
         with self.monkeypatch.context() as as_written:
-            for name in ("OPENAI_BASE_URL", "GLAN_PRICE_IN", "GLAN_PRICE_OUT"):
+            for name in SUBSTITUTES:
                 as_written.delenv(name, raising=False)
             Path("disciplines.txt").write_bytes((ROOT / "disciplines.txt").read_bytes())
             try:
