@@ -156,8 +156,7 @@ def _add_calls(found: Gathered, shelf: ReadOnce) -> None:
         except ValueError:
             found.spoilt["calls"] += 1
             continue
-        if tokens:
-            asked(line["id"], tokens)
+        if tokens and not asked(line["id"], tokens):
             answered(line["id"], tokens)
     found.questions.close()
     found.answers.close()

@@ -33,13 +33,15 @@ class Lengths:
         else:
             self._unknown[size] += 1
 
-    def came(self, call: str, tokens: int) -> None:
-        """What calls.jsonl says of a call; of calls that brought no such text nothing is kept."""
+    def came(self, call: str, tokens: int) -> bool:
+        """Takes what calls.jsonl says of a call; false for one that brought none of the expected texts."""
         size = self._expected.pop(call, None)
-        if size is not None:
-            self.tokens[tokens] += 1
-            self._bytes_known += size
-            self._tokens_known += tokens
+        if size is None:
+            return False
+        self.tokens[tokens] += 1
+        self._bytes_known += size
+        self._tokens_known += tokens
+        return True
 
     def close(self) -> None:
         """No more calls of this discipline will come."""

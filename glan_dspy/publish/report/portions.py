@@ -53,15 +53,26 @@ def at_work(task: Callable[[Portion], R], some: Sequence[Portion]) -> Iterator[I
         yield map(task, some)
         return
     # Started anew and not forked: a fork would take over the threads of whoever calls this.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_leave_ctrl_c_to_the_first)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"))
     try:
-        yield pool.map(task, some)
+        with _deaf_to_ctrl_c():  # and so is who is begun here: the first process ends the others
+            results = pool.map(task, some)
+        yield results
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _leave_ctrl_c_to_the_first() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """A Ctrl-C that comes meanwhile is heard afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _size(folder: Path) -> int:

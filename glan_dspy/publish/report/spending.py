@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from glan_dspy.publish.report.timeline import Timeline
 from glan_dspy.run.lines import Line
@@ -42,12 +44,7 @@ class Spending:
     """Sums over lines of calls.jsonl. Memory holds the stages, the ways to end and the bars of a timeline."""
 
     def __init__(self) -> None:
-        self._alike: defaultdict[tuple[str, str], Stage] = defaultdict(Stage)
-        """Replies by stage and finish reason."""
-        self._failed: defaultdict[str, Stage] = defaultdict(Stage)
-        """By stage, what attempts took that brought nothing."""
-        self.errors: Counter[tuple[str, str]] = Counter()
-        """Failed attempts by stage and kind."""
+        self._alike = _Alike()
         self.time = Timeline()
 
     def add(self, line: Line) -> int:
@@ -56,62 +53,65 @@ class Spending:
         Raises ValueError, and counts nothing, where the line was edited into something else.
         """
         get = line.get
-        name, cost, seconds, at = get("stage"), get("cost_usd"), get("seconds") or 0, get("time") or 0
+        cost, seconds, at = get("cost_usd"), get("seconds") or 0, get("time") or 0
         prompt, completion = get("prompt_tokens") or 0, get("completion_tokens") or 0
         cached, reasoning = get("cached_tokens") or 0, get("reasoning_tokens") or 0
         charged = get("reserved_usd") or cost or 0
         try:
             # Fails for what is no number, or here no whole one; the sign bit of any of them is that of all.
             sound = prompt | completion | cached | reasoning >= 0 and charged >= 0 <= seconds and 0 <= at <= _LATEST
+            stage, sums = self._alike[get("stage"), get("finish_reason"), get("error")]
         except TypeError:
             sound = False
-        if not (sound and isinstance(name, str) and isinstance(get("id"), str)):
+        if not (sound and isinstance(get("id"), str)):
             raise ValueError("no call")
-        name = name.partition(".")[0]
+        sums.cost += charged
         if "error" in line:
-            self.errors[name, str(line["error"])] += 1
-            self._failed[name].failed += 1
-            self._failed[name].cost += charged
+            sums.failed += 1
             return 0
-        sums = self._alike[name, str(get("finish_reason") or "not told")]
         sums.calls += 1
         sums.prompt += prompt
         sums.cached += cached
         sums.completion += completion
         sums.reasoning += reasoning
-        sums.cost += charged
         sums.seconds += seconds
         if get("ask"):
             sums.again += 1
         if cost is None:
             sums.unpriced += 1
         if at:
-            self.time.add(at, name, prompt + completion, charged)
+            self.time.add(at, stage, prompt + completion, charged)
         return max(0, completion - reasoning)
 
     def merge(self, other: Spending) -> None:
         """Counts in what another has counted, of other calls."""
-        for key, sums in other._alike.items():
-            self._alike[key].add(sums)
-        for name, sums in other._failed.items():
-            self._failed[name].add(sums)
-        self.errors.update(other.errors)
+        for key, (_, sums) in other._alike.items():
+            self._alike[key][1].add(sums)
         self.time.merge(other.time)
 
     @property
     def endings(self) -> Counter[tuple[str, str]]:
         """Replies by stage and finish reason."""
-        return Counter({key: sums.calls for key, sums in self._alike.items()})
+        return self._count(lambda sums: sums.calls, 1)
+
+    @property
+    def errors(self) -> Counter[tuple[str, str]]:
+        """Failed attempts by stage and kind."""
+        return self._count(lambda sums: sums.failed, 2)
+
+    def _count(self, number: Callable[[Stage], int], at: int) -> Counter[tuple[str, str]]:
+        counts = Counter[tuple[str, str]]()
+        for key, (stage, sums) in self._alike.items():
+            counts[stage, key[at] or "not told"] += number(sums)
+        return +counts
 
     @property
     def stages(self) -> dict[str, Stage]:
         """In the order of a run."""
         found: defaultdict[str, Stage] = defaultdict(Stage)
-        for (name, _), sums in self._alike.items():
-            found[name].add(sums)
-        for name, sums in self._failed.items():
-            found[name].add(sums)
-        return {name: found[name] for name in sorted(found, key=_place)}
+        for stage, sums in self._alike.values():
+            found[stage].add(sums)
+        return {name: found[name] for name in sorted(found, key=_place) if found[name] != Stage()}
 
     @property
     def whole(self) -> Stage:
@@ -120,6 +120,20 @@ class Spending:
         for stage in self.stages.values():
             together.add(stage)
         return together
+
+
+class _Alike(dict[tuple[Any, Any, Any], tuple[str, Stage]]):
+    """What calls took that have their stage, their finish reason and their error in common, each with the stage's name.
+
+    The name is without the predictor: `syllabus` of `syllabus.draft`.
+    """
+
+    def __missing__(self, key: tuple[Any, Any, Any]) -> tuple[str, Stage]:
+        stage, *ends = key
+        if not isinstance(stage, str) or not all(end is None or isinstance(end, str) for end in ends):
+            raise TypeError(key)
+        found = self[key] = (stage.partition(".")[0], Stage())
+        return found
 
 
 def _place(stage: str) -> tuple[int, str]:

@@ -121,7 +121,7 @@ function tile(item, whole) {
 
 // Whether the longest word has room on a line of its own, by the width of letters as they mostly are.
 function wraps(name, width) {
-  return Math.max(...name.split(/[\s-]+/).map((word) => word.length)) * 6.2 + 12 <= width;
+  return Math.max(...name.split(/[\s-]+/).map((word) => word.length)) * 5.9 + 10 <= width;
 }
 
 // What a tile holds, as a picture of it: reached by opening the tile.

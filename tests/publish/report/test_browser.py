@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from selenium.webdriver import Keys
 
+from benchmarks.browser import CHROMIUM, DRIVER, Browser
 from glan_dspy.cli.main import run as glan
 from glan_dspy.publish.report.write import report
 from glan_dspy.records import Rejected
 from glan_dspy.run.store import Run
 from tests.publish.made import pair
-from tests.publish.report.browser import Browser, require_browser
 
 HOSTILE = (
     "</script><script>window.hit = 1</script><!-- <img src=x onerror='window.hit = 1'> {{7*7}} ${7*7} <%= 7*7 %> "
@@ -57,7 +58,10 @@ def page(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    require_browser()
+    missing = [str(path) for path in (CHROMIUM, DRIVER) if not path.exists()]
+    if missing:  # on somebody's laptop; .ci/run sees to it that there is one, and says so
+        why = f"no {' and no '.join(missing)}: apt-get install chromium chromium-driver"
+        pytest.fail(why) if os.environ.get("BROWSER_TESTS") == "must" else pytest.skip(why)
     browser = Browser(tmp_path_factory.mktemp("profile"))
     yield browser
     browser.close()

@@ -1,4 +1,4 @@
-"""What the file holds: all that it needs, under a policy that lets in nothing else; texts that are no more than texts."""
+"""What the file holds: all that it needs, under a policy that lets in nothing else, and texts that are only texts."""
 
 from __future__ import annotations
 

@@ -1,26 +1,26 @@
-"""A real browser without a screen: Debian's chromium, driven by selenium. Nothing is downloaded."""
+"""A real browser without a screen, for tests and pictures: Debian's chromium, driven by selenium.
+
+Nothing is downloaded: `apt-get install chromium chromium-driver`.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-import pytest
 from selenium.webdriver import Chrome, ChromeOptions, Keys
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
-MUST = "BROWSER_TESTS"
-"""Set to `must` by .ci/run: there a missing browser is a failure."""
 FLAGS = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
+    "--hide-scrollbars",
     "--disable-quic",
     "--disable-dev-shm-usage",
     "--no-first-run",
@@ -28,14 +28,6 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-
-
-def require_browser() -> None:
-    """Skips the test where there is no browser, or fails it where there has to be one."""
-    missing = [str(path) for path in (CHROMIUM, DRIVER) if not path.exists()]
-    if missing:
-        why = f"no {' and no '.join(missing)}: apt-get install chromium chromium-driver"
-        pytest.fail(why) if os.environ.get(MUST) == "must" else pytest.skip(why)
 
 
 class Browser:
