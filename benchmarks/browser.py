@@ -112,8 +112,9 @@ class Browser:
         return [line["message"] for line in self.driver.get_log("browser")]  # type: ignore[no-untyped-call]
 
     def asked_for(self) -> list[str]:
-        """Addresses; those inside the page are none."""
+        """Addresses; those inside the page are none, nor are the browser's own."""
         lines = self.driver.get_log("performance")  # type: ignore[no-untyped-call]
         events = [json.loads(line["message"])["message"] for line in lines]
         sent = [one["params"] for one in events if one["method"] == "Network.requestWillBeSent"]
-        return [one["request"]["url"] for one in sent if not one["request"]["url"].startswith("data:")]
+        addresses = [one["request"]["url"] for one in sent]
+        return [url for url in addresses if not url.startswith(("data:", "chrome:"))]

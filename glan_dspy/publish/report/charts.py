@@ -10,6 +10,7 @@ from typing import NamedTuple
 from glan_dspy.publish.report.lengths import Lengths
 from glan_dspy.publish.report.numbers import n, short, when
 from glan_dspy.publish.report.timeline import WIDTHS, Bar
+from glan_dspy.publish.report.tree import brief
 
 BINS = 24
 """Columns of a histogram, at most; the last one has all that is longer than nearly every text."""
@@ -34,7 +35,7 @@ def parts(counts: Iterable[tuple[str, int]], most: int = 12, whole: int | None =
         listed = [*listed[: most - 1], (f"{len(rest):,} others", sum(count for _, count in rest))]
     longest = max((count for _, count in listed), default=0)
     total = whole if whole is not None else sum(count for _, count in listed)
-    return [Part(label, count, count / total, round(100 * count / longest, 2)) for label, count in listed]
+    return [Part(brief(label), count, count / total, round(100 * count / longest, 2)) for label, count in listed]
 
 
 def in_level_order(levels: Counter[str]) -> list[tuple[str, int]]:

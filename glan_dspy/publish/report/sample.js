@@ -87,8 +87,13 @@ function choose() {
 
 function list(some, most) {
   const left = some.length - most;
-  const more = el("button", { type: "button", class: "link more", onclick: () => (list(some, Infinity), show(browser.chosen), rowButtons()[most].focus()) }, `The other ${n(left)}`);
-  fill(browser.list, some.slice(0, most).map(listed), left > 0 && el("li", {}, more));
+  const all = () => {
+    list(some, Infinity);
+    show(browser.chosen);
+    rowButtons()[most].focus();
+  };
+  const more = left > 0 && el("li", {}, el("button", { type: "button", class: "link more", onclick: all }, `The other ${n(left)}`));
+  fill(browser.list, some.slice(0, most).map(listed), more);
 }
 
 function rowButtons() {

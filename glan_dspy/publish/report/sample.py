@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -16,6 +17,7 @@ from glan_dspy.publish.again import without_folder
 from glan_dspy.publish.calls import Call
 from glan_dspy.publish.lineage import SHARED, Lineage, lineages
 from glan_dspy.publish.report.portions import Portion, at_work, portions
+from glan_dspy.publish.report.tree import brief
 from glan_dspy.records import Instruction
 from glan_dspy.run.store import Run
 
@@ -25,6 +27,9 @@ ROOM = 360_000
 """Bytes of questions and answers of all rows together."""
 CALLS = 12
 """Of one row that are listed; what was asked a hundred times is told by its newest."""
+
+NAMES = 20
+"""Subtopics, sessions or concepts of one record that are listed: a run has fewer, a file of questions may have any."""
 
 
 class First:
@@ -61,12 +66,21 @@ class Sample:
         self.accepted.merge(other.accepted)
         self.rejected.merge(other.rejected)
 
+    def chosen(self) -> dict[str, list[tuple[str, str]]]:
+        """The accepted and the rejected, each as (folder, id)."""
+        rejected = self.rejected.best(REJECTS)
+        return {"accepted": self.accepted.best(ROWS - len(rejected)), "rejected": rejected}
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {kind: len(some) for kind, some in self.chosen().items()}
+
     def ids(self) -> dict[str, list[str]]:
         """By the discipline's folder."""
-        rejected = self.rejected.best(REJECTS)
         found: defaultdict[str, list[str]] = defaultdict(list)
-        for folder, id in [*self.accepted.best(ROWS - len(rejected)), *rejected]:
-            found[folder].append(id)
+        for some in self.chosen().values():
+            for folder, id in some:
+                found[folder].append(id)
         return found
 
 
@@ -116,34 +130,53 @@ def longest(sizes: list[int], room: int) -> int:
 
 
 def _row(one: Lineage, limit: int, models: dict[str, int]) -> dict[str, Any]:
-    record, reject = one.record, one.rejects[-1] if one.state == "rejected" else None
     question, answer, raw = (_cut(text, limit) for text in _texts(one))
     calls = [call for stage in one.calls.values() for call in stage[-CALLS:]]
     row = {
         "id": one.id,
-        "state": "dropped" if one.dropped else one.state,
-        "reason": one.dropped.reason if one.dropped else reject.reason if reject else "",
-        "detail": one.dropped.detail if one.dropped else reject.detail if reject else "",
-        "stage": reject.stage if reject else "",
+        **_outcome(one),
         "question": question,
         "answer": answer,
         "raw": raw,
-        "field": one.discipline.field,
-        "discipline": one.discipline.name,
-        "subject": record.subject if record else one.subject.name if one.subject else "",
-        "level": str(record.level if record else one.subject.level if one.subject else ""),
-        "subtopics": list(one.subject.subtopics if one.subject else record.subtopics if record else ()),
-        "sessions": [session.name for session in one.sessions],
-        "concepts": list(record.key_concepts) if record else [],
-        "strategy": record.strategy if record else "",
-        "language": record.language if record else "",
-        "models": [without_folder(name) for name in dict.fromkeys(filter(None, _models(one)))],
+        **_place(one),
+        "models": [without_folder(brief(name)) for name in dict.fromkeys(filter(None, _models(one)))],
         "score": one.score,
         "cost": one.cost,
         "calls": [_call(call, models) for call in calls],
         "more_calls": sum(map(len, one.calls.values())) - len(calls),
     }
     return {key: value for key, value in row.items() if value or (key == "cost" and value is not None)}
+
+
+def _outcome(one: Lineage) -> dict[str, str]:
+    """What became of it, and why."""
+    if one.dropped:
+        return {"state": "dropped", "reason": brief(one.dropped.reason), "detail": brief(one.dropped.detail)}
+    if one.state == "rejected":
+        newest = one.rejects[-1]
+        told = {"reason": newest.reason, "detail": newest.detail, "stage": newest.stage}
+        return {"state": one.state, **{key: brief(text) for key, text in told.items()}}
+    return {"state": one.state}
+
+
+def _place(one: Lineage) -> dict[str, Any]:
+    """Where in the taxonomy it stands, and what it is about."""
+    record, subject = one.record, one.subject
+    return {
+        "field": brief(one.discipline.field),
+        "discipline": brief(one.discipline.name),
+        "subject": brief(record.subject if record else subject.name if subject else ""),
+        "level": brief(str(record.level if record else subject.level if subject else "")),
+        "subtopics": _briefly(subject.subtopics if subject else record.subtopics if record else ()),
+        "sessions": _briefly([session.name for session in one.sessions]),
+        "concepts": _briefly(record.key_concepts if record else ()),
+        "strategy": brief(record.strategy if record else ""),
+        "language": brief(record.language if record else ""),
+    }
+
+
+def _briefly(names: Sequence[str]) -> list[str]:
+    return [brief(name) for name in names[:NAMES]]
 
 
 def _texts(one: Lineage) -> tuple[str, str, str]:
@@ -170,17 +203,17 @@ def _cut(text: str, limit: int) -> str | list[Any]:
 def _call(call: Call, models: dict[str, int]) -> list[Any]:
     """In the order of the script's columns, without what is None at the end."""
     values = [
-        call.stage,
+        brief(call.stage),
         call.ask,
         call.attempt,
-        call.error or call.finish_reason,
+        brief(call.error or call.finish_reason or "") or None,
         call.prompt_tokens,
         call.cached_tokens,
         call.completion_tokens,
         call.reasoning_tokens,
         call.cost_usd,
         call.seconds,
-        models[call.model],
+        models[brief(call.model)],
         call.about in SHARED,
     ]
     while values[-1] is None or values[-1] is False:

@@ -19,6 +19,8 @@ __all__ = ["Grown", "Node", "as_json", "room", "whole_tree"]
 MOST = 6_000
 """Parts of all kinds on a page."""
 _DISCIPLINES = MOST // 2
+LONGEST = 300
+"""Characters of a name."""
 
 
 class Node(NamedTuple):
@@ -107,7 +109,14 @@ def whole_tree(disciplines: Iterable[tuple[str, Node]]) -> Node:
 
 def as_json(node: Node) -> list[Any]:
     """As the page's script reads it, without what is empty at the end."""
-    values = [node.name, node.records, node.rejected, node.level, [as_json(one) for one in node.children], node.folded]
+    values = [
+        brief(node.name),
+        node.records,
+        node.rejected,
+        node.level,
+        [as_json(one) for one in node.children],
+        node.folded,
+    ]
     while not values[-1] and len(values) > 2:
         values.pop()
     return values
@@ -133,6 +142,11 @@ def _sums(nodes: Sequence[Node]) -> tuple[int, int]:
 
 
 # --- values of lines that may have been edited by hand ---------------------------------------------
+
+
+def brief(name: str) -> str:
+    """The name, as far as anybody reads one."""
+    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
 
 
 def text_of(value: Any) -> str:

@@ -10,7 +10,7 @@ const map = {
   root: document.getElementById("treemap"),
   crumbs: el("nav", { "aria-label": "Place in the taxonomy", class: "crumbs" }),
   tiles: el("div", { class: "tiles", role: "group" }),
-  readout: el("p", { class: "readout", "aria-live": "polite" }),
+  readout: el("p", { class: "readout" }),
   list: el("details", { class: "list" }),
 };
 

@@ -13,8 +13,8 @@ from glan_dspy.publish.report.gather import Gathered
 from glan_dspy.publish.report.numbers import money
 from glan_dspy.publish.report.sample import Rows
 from glan_dspy.publish.report.spending import ORDER
-from glan_dspy.publish.report.tree import as_json, whole_tree
-from glan_dspy.publish.report.words import reason, stage
+from glan_dspy.publish.report.tree import as_json, brief, whole_tree
+from glan_dspy.publish.report.words import stage
 from glan_dspy.run.store import Run
 from glan_dspy.settings import role
 
@@ -46,8 +46,8 @@ def view(run: Run, found: Gathered, now: float) -> Json:
         "coverage": found.coverage.told(names, found.novelty),
         "tenths": _tenths(found),
         "fallen": _fallen(found),
-        "by_reason": charts.parts(_by_reason(found.fallen).most_common()),
         "copies": _copies(found),
+        "sampled": found.sample.sizes,
         **_spending(found),
         **_going_on(run, found, about),
         "spoilt": {name: count for name, count in sorted(found.spoilt.items()) if count},
@@ -66,7 +66,6 @@ def data(found: Gathered, rows: Rows, order: list[str]) -> Json:
         "tree": as_json(whole_tree(disciplines)),
         "rows": rows.rows,
         "models": [without_folder(model) for model in rows.models],
-        "stages": {name: stage(name) for name in found.spending.stages},
     }
 
 
@@ -134,17 +133,10 @@ def _fallen(found: Gathered) -> list[Json]:
     counts = found.fallen.most_common(60)
     most = counts[0][1] if counts else 1
     return [
-        {"stage": stage(name), "reason": why, "count": count, "width": round(100 * count / most, 2)}
+        {"stage": brief(stage(name)), "reason": brief(why), "count": count, "width": round(100 * count / most, 2)}
         for (name, why), count in counts
         if count
     ]
-
-
-def _by_reason(fallen: Counter[tuple[str, str]]) -> Counter[str]:
-    counts = Counter[str]()
-    for (_, why), count in fallen.items():
-        counts[reason(why)] += count
-    return counts
 
 
 def _copies(found: Gathered) -> Json:
@@ -194,15 +186,16 @@ def _going_on(run: Run, found: Gathered, about: Json) -> Json:
         command += " --generate-question-only"
     if survey.complete and not only_questions:
         command = f"glan export {where} --to train.jsonl" + (" --allow-rehearsal" if found.simulated else "")
-    settled = survey.instructions + survey.held_out + sum(survey.rejected.values()) + sum(survey.curated.values())
-    if only_questions:
-        settled = survey.questions
+    settled = survey.questions if only_questions else survey.instructions
+    if found_by_items := not (only_questions or about["settings"].get("num_pairs")):
+        settled += survey.rejected.total() + survey.curated.total()
     return {
+        "of_what": "items" if found_by_items else "questions" if only_questions else "pairs",
         "complete": survey.complete,
         "only_questions": only_questions,
         "command": command,
         "begun": sum(count > 0 for count in found.coverage.pairs.values()),
-        "settled": settled,
+        "settled": min(settled, survey.planned),
         "share": min(1.0, settled / survey.planned) if survey.planned else 0.0,
     }
 

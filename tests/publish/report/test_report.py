@@ -155,6 +155,13 @@ def test_a_run_with_nothing_in_it_says_so(tmp_path: Path, disciplines: tuple[str
     assert data_of(tmp_path / "out.html")["rows"] == []
 
 
+def test_a_run_json_that_says_next_to_nothing_is_enough(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", [pair(1)])
+    listed = [one.model_dump() for one in run.disciplines()]
+    run.write_about({"version": 1, "settings": {}, "disciplines": listed})
+    assert report(run, tmp_path / "out.html").records == 1
+
+
 def test_a_run_that_is_still_going_is_read_and_left_alone(walked: Run, tmp_path: Path) -> None:
     with walked.lock():
         torn = walked.shelf(walked.disciplines()[0]).path / "instructions.jsonl"
