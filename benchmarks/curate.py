@@ -27,8 +27,9 @@ from typing import Any
 import orjson
 
 from glan_dspy.records import Discipline
+from glan_dspy.run.about import VERSION
 from glan_dspy.run.curate import Rules, curate
-from glan_dspy.run.store import VERSION, Run
+from glan_dspy.run.store import Run
 
 DISCIPLINES = 120
 _KEPT = 5_000

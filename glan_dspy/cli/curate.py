@@ -50,11 +50,12 @@ def curate(
     """
     from glan_dspy.run.curate import Rules, curate
     from glan_dspy.run.store import Run
+    from glan_dspy.visible import visible
 
     rules = Rules(limit(Run(run), near), tuple(against or ()), against_field)
     summary = curate(Run(run), rules, dry_run=dry_run, tmp=tmp, say=lambda text: print(text, file=sys.stderr))
     for line in lines(summary, dry_run):
-        print(line)
+        print(visible(line))
     return 0
 
 

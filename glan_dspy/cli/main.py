@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from glan_dspy.errors import Stopped, UserError
 
 DONE, MEND, USAGE, STOPPED, BUG = 0, 1, 2, 3, 70
 CTRL_C = 130
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 COMMANDS = {
     "generate": "Make a dataset, or go on with one.",
@@ -106,6 +108,10 @@ def run(argv: Sequence[str]) -> int:
     except Exception as error:
         if _is_settings_error(error):
             return _say(error, MEND)
+        if isinstance(error, OSError) and (error.filename or error.errno in FULL):
+            # What may not be read, or is a folder; a disk that is full: somebody must mend that.
+            where = error.filename or "the output"
+            return _say(f"cannot {'write' if error.errno in FULL else 'read or write'} {where}: {error.strerror}", MEND)
         import traceback
 
         traceback.print_exc()

@@ -54,6 +54,7 @@ def push(
     from glan_dspy.publish.push import check_repo, preview, send
     from glan_dspy.publish.wanted import Wanted
     from glan_dspy.run.store import Run
+    from glan_dspy.visible import visible
 
     check_repo(repo)
     if format == "azure":
@@ -73,7 +74,7 @@ def push(
         folder = Path(temporary) / "dataset"
         say(export(Run(run), folder, wanted))
         for line in preview(folder, repo, public=public):
-            print(line)
+            print(visible(line))
         for line in send(folder, repo, public=public):
             print(line)
     return 0

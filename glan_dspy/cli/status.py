@@ -36,9 +36,10 @@ def status(
     from glan_dspy.run import coverage as covering
     from glan_dspy.run.status import status, survey
     from glan_dspy.run.store import Run
+    from glan_dspy.visible import escaped, one_line
 
     if json:
-        print(orjson.dumps({**status(Run(run)), "coverage": covering.coverage(Run(run))}).decode())
+        print(escaped(orjson.dumps({**status(Run(run)), "coverage": covering.coverage(Run(run))}).decode()))
         return 0
     found, kind = survey(Run(run)), Run(run).about().get("kind", "generate")
     rejected = ", ".join(f"{reason} {count:,}" for reason, count in found.rejected.most_common())
@@ -63,7 +64,7 @@ def status(
     if coverage or (coverage is None and 0 < found.instructions <= QUICKLY_COVERED):
         rows += coverage_rows(covering.coverage(Run(run)))
     for name, value in rows:
-        print(f"{name:>14}  {value}")
+        print(f"{name:>14}  {one_line(value)}")  # a level or a reason that came from a file may be any text
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -94,6 +95,7 @@ class Draft:
         self._ending, self._shape, self._shard_rows = ending, shape, shard_rows
         self._open: dict[str, Writer] = {}
         self._shards: dict[str, list[Shard]] = {}
+        self._missing = [path for path in self.folder.parents if not path.exists()]
 
     def __enter__(self) -> Draft:
         self.folder.parent.mkdir(parents=True, exist_ok=True)
@@ -136,6 +138,10 @@ class Draft:
         for writer in self._open.values():
             writer.abandon()
         shutil.rmtree(self.folder, ignore_errors=True)
+        if kind is not None:
+            with suppress(OSError):  # somebody else has put something there meanwhile
+                for path in self._missing:
+                    path.rmdir()
 
 
 def move(files: Mapping[Path, Path]) -> None:

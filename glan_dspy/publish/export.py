@@ -102,4 +102,4 @@ def azure_name(source: Source, contents: Contents) -> str:
     """`GLAN_Instructions_{language}_{n}_Samples_{id}.jsonl`; the id is the run's, and says where it is simulated."""
     about = source.run.about()
     id = digest(about["created"], source.run.path.name)[:8] + ("-rehearsal" if contents.simulated else "")
-    return f"GLAN_{source.kind}_{about['settings']['language']}_{contents.rows}_Samples_{id}.jsonl"
+    return f"GLAN_{source.kind}_{about['settings'].get('language', 'Unknown')}_{contents.rows}_Samples_{id}.jsonl"

@@ -21,7 +21,7 @@ from glan_dspy.program import open_program
 from glan_dspy.publish.lineage import Lineage
 from glan_dspy.records import Instruction, Sample
 from glan_dspy.run import lines
-from glan_dspy.run.command import bulk, run_to_its_end
+from glan_dspy.run.command import quiet, run_to_its_end
 from glan_dspy.run.lines import Line
 from glan_dspy.run.store import Run, Shelf
 from glan_dspy.settings import Settings
@@ -60,7 +60,7 @@ class Prompts:
         """From the subjects to the answer, as far as the record has come."""
         drafts = _drafts(lineage)
         self.notes.kept = {line["id"]: line for line in lines.about(shelf.path / "replies.jsonl", drafts.__contains__)}
-        with bulk(self.settings):
+        with quiet(self.settings):
             run_to_its_end(self._ask(lineage))
         return self.notes.taken()
 

@@ -11,7 +11,8 @@ from typing import Any, Literal
 from glan_dspy import __version__
 from glan_dspy.errors import UserError
 from glan_dspy.records import Discipline
-from glan_dspy.run.store import VERSION, Run
+from glan_dspy.run.about import VERSION
+from glan_dspy.run.store import Run
 from glan_dspy.settings import Settings, role
 
 Kind = Literal["generate", "answer"]
@@ -58,9 +59,10 @@ def begin(run: Run, kind: Kind, settings: Settings, disciplines: Iterable[Discip
         raise UserError(f"{run.path} was begun by `glan {about['kind']}`; use another --out for `glan {kind}`")
     refuse_differences(run.path, about, values, program_digest)
     refuse_shrinking(run.path, about, settings, named)
-    if about["versions"] != versions:
+    before = about.get("versions", {})
+    if before != versions:
         warnings.warn(
-            f"{run.path} was begun with {_told(about['versions'])}; this is {_told(versions)}",
+            f"{run.path} was begun with {_told(before) or 'unknown versions'}; this is {_told(versions)}",
             UserWarning,
             stacklevel=2,
         )
@@ -76,8 +78,8 @@ def refuse_differences(path: Path, about: dict[str, Any], values: dict[str, Any]
         for name, value in values.items()
         if role(name) == "content" and name != "program" and name in before and before[name] != value
     ]
-    if about["program_digest"] != program_digest:
-        different.append(f"program {about['program_digest']} -> {program_digest}")
+    if (known := about.get("program_digest", "unknown")) != program_digest:
+        different.append(f"program {known} -> {program_digest}")
     if different:
         raise UserError(
             f"{path} was begun with other settings: {'; '.join(different)}. "

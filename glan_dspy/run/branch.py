@@ -69,7 +69,7 @@ class Branch:
         shelf = self.shelf
         self.subjects = shelf.subjects()
         self.syllabi = shelf.syllabi()
-        self.replies = {line["id"]: line for line in shelf.read("replies") if {"id", "text", "call"} <= line.keys()}
+        self.replies = {line["id"]: line for line in shelf.replies()}
         everything = shelf.ids("instructions")
         self.curated = everything & dropped(shelf).keys()
         self.accepted = everything - self.curated

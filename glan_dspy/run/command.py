@@ -94,10 +94,17 @@ async def connected(
 @contextmanager
 def bulk(settings: Settings | None = None) -> Iterator[None]:
     """DSPy as a long run wants it: the adapter that the settings name, and nothing piling up in memory."""
-    adapter = adapter_named((settings or Settings()).adapter)
-    quiet = dspy.context(adapter=adapter, disable_history=True, trace=None, warn_on_type_mismatch=False)
-    with quiet, rare_collections():
+    with quiet(settings or Settings()), rare_collections():
         yield
+
+
+def quiet(settings: Settings) -> AbstractContextManager[Any]:
+    """DSPy as it asks in a run, without any books."""
+    adapter = adapter_named(settings.adapter)
+    context: AbstractContextManager[Any] = dspy.context(
+        adapter=adapter, disable_history=True, trace=None, warn_on_type_mismatch=False
+    )
+    return context
 
 
 def forms_of(run: Run) -> Forms:

@@ -243,7 +243,8 @@ def _room(where: Path, run: Path) -> Iterator[Path]:
     with room as folder:
         try:
             yield Path(folder)
-        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:  # a full disk is both, as it comes
+        except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.TransactionException) as error:
+            # A full disk is any of these, as it comes.
             raise UserError(f"cannot sort in {where}: {error}; --tmp names another folder") from None
 
 

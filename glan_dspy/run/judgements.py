@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from glan_dspy.run.lines import Line
+from glan_dspy.run.sound import is_judgement, is_vote
 from glan_dspy.run.store import Shelf
 
 Votes = dict[str, dict[int, str | None]]
@@ -34,11 +35,14 @@ def votes_by(shelf: Shelf, model: str) -> Votes:
     """The model's votes about each pair."""
     found: Votes = defaultdict(dict)
     for line in shelf.read("votes"):
-        if line.get("model") == model and {"id", "number", "said"} <= line.keys():
+        if is_vote(line) and line["model"] == model:
             found[line["id"]][line["number"]] = line["said"]
     return found
 
 
 def _judgements(shelf: Shelf) -> Iterator[Line]:
-    wanted = {"id", "scores", "score", "votes"}
-    return (line for line in shelf.read("judgements") if wanted <= line.keys())
+    return (
+        {"scores": None, "score": None, "votes": None, **line}
+        for line in shelf.read("judgements")
+        if is_judgement(line)
+    )

@@ -11,6 +11,9 @@ import orjson
 
 Line = dict[str, Any]
 
+_BOM = b"\xef\xbb\xbf"
+"""What some editors put before the first line of a file that they save."""
+
 
 class Appender:
     """Appends lines to one file; each is with the operating system before `append` returns.
@@ -100,8 +103,8 @@ def ids(path: Path) -> Iterator[str]:
     """The ids of a file's lines, which stand first in each: found without parsing the rest."""
     for raw in whole(path):
         end = raw.find(b'"', 7)
-        if raw.startswith(b'{"id":"') and b"\\" not in raw[7 : end + 1]:
-            yield raw[7:end].decode()
+        if raw.startswith(b'{"id":"') and b"\\" not in (id_ := raw[7:end]) and id_.isascii():
+            yield id_.decode()
         elif (id := _parsed_id(raw)) is not None:
             yield id
 
@@ -138,7 +141,7 @@ def holding(path: Path, needle: bytes) -> Iterator[bytes]:
             at = block.find(needle, 0, whole_until)
             while at >= 0:
                 end = block.find(b"\n", at) + 1
-                yield block[block.rfind(b"\n", 0, at) + 1 : end]
+                yield block[block.rfind(b"\n", 0, at) + 1 : end].removeprefix(_BOM)
                 at = block.find(needle, end, whole_until)
             rest = block[whole_until:]
 
@@ -170,6 +173,6 @@ def whole(path: Path) -> Iterator[bytes]:
     except FileNotFoundError:
         return
     with file:
-        for raw in file:
+        for number, raw in enumerate(file):
             if raw.endswith(b"\n") and raw.strip():
-                yield raw
+                yield raw if number else raw.removeprefix(_BOM)

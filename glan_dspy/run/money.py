@@ -89,8 +89,8 @@ def spent_so_far(run: Run, settings: Settings) -> float:
 
 def all_calls(run: Run) -> Iterable[dict[str, Any]]:
     for discipline in run.disciplines():
-        yield from run.shelf(discipline).read("calls")
-    yield from run.root_shelf().read("calls")
+        yield from run.shelf(discipline).calls()
+    yield from run.root_shelf().calls()
 
 
 def charged(line: dict[str, Any], tariff: Tariff) -> float | None:

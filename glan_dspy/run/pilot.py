@@ -24,7 +24,8 @@ def uses_of(run: Run, settings: Settings) -> dict[str, Use]:
     """
     then = priors(Settings.model_construct(**{**Settings().model_dump(), **run.about()["settings"]}))
     now = priors(settings)
-    return {stage: scaled(use, now[stage], then[stage]) for stage, use in measured(run).items()}
+    # A judge's calls are none of a run's own.
+    return {stage: scaled(use, now[stage], then[stage]) for stage, use in measured(run).items() if stage in now}
 
 
 def scaled(use: Use, now: Use, then: Use) -> Use:
@@ -42,7 +43,8 @@ def measured(run: Run) -> dict[str, Use]:
     """Of the run as it was; stages with too few calls are left out."""
     lines: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for line in all_calls(run):
-        if "error" not in line and line.get("completion_tokens") is not None and line.get("prompt_tokens") is not None:
+        measured = (line.get(key) is not None for key in ("prompt_tokens", "completion_tokens", "seconds"))
+        if "error" not in line and all(measured):
             lines[line["stage"].partition(".")[0]].append(line)
     found = {
         stage: Use(

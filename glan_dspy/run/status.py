@@ -178,7 +178,7 @@ class Survey:
             self.language_not_told = self.instructions
 
     def add_calls(self, shelf: Shelf) -> None:
-        for line in shelf.read("calls"):
+        for line in shelf.calls():
             self.cost += line.get("reserved_usd") or line.get("cost_usd") or 0.0
             if "error" in line:
                 continue
@@ -187,5 +187,5 @@ class Survey:
             self.cached_tokens += line.get("cached_tokens") or 0
             self.completion_tokens += line.get("completion_tokens") or 0
             self.cost_known &= line.get("cost_usd") is not None
-            self.first_call = min(self.first_call, line.get("time", self.first_call))
-            self.last_call = max(self.last_call, line.get("time", 0.0))
+            self.first_call = min(self.first_call, line.get("time") or self.first_call)
+            self.last_call = max(self.last_call, line.get("time") or 0.0)

@@ -30,8 +30,10 @@ from filelock import FileLock, Timeout
 from glan_dspy.errors import UserError
 from glan_dspy.records import Discipline, Instruction, Question, Record, Rejected, Subject, Syllabus
 from glan_dspy.run import lines
+from glan_dspy.run.about import read_about
 from glan_dspy.run.claim import Claim
 from glan_dspy.run.lines import Appender, Line
+from glan_dspy.run.sound import is_call, is_reply
 
 R = TypeVar("R", bound=Record)
 
@@ -104,6 +106,14 @@ class Shelf:
     def rejected(self) -> Iterator[Rejected]:
         return self._records("rejected", Rejected)
 
+    # --- the lines that are no records, as far as they are sound ---
+
+    def calls(self) -> Iterator[Line]:
+        return filter(is_call, self.read("calls"))
+
+    def replies(self) -> Iterator[Line]:
+        return filter(is_reply, self.read("replies"))
+
     def _records(self, name: str, kind: type[R]) -> Iterator[R]:
         for line in self.read(name):
             try:
@@ -124,29 +134,13 @@ class Run:
 
     def about(self) -> dict[str, Any]:
         """run.json. Raises UserError where there is none, or none that can be read."""
-        file = self.path / "run.json"
-        try:
-            about = orjson.loads(file.read_bytes())
-        except FileNotFoundError:
-            raise UserError(
-                f"{self.path} is no run: it has no run.json; `glan generate -o {self.path}` makes one"
-            ) from None
-        except (OSError, ValueError) as error:
-            raise UserError(f"cannot read {file}: {error}") from None
-        if not isinstance(about, dict) or "settings" not in about:
-            raise UserError(f"{file} is not the description of a run")
-        if about.get("version", 0) > VERSION:
-            raise UserError(
-                f"{self.path} was made by a newer version of glan-dspy "
-                f"({about.get('versions', {}).get('glan_dspy')}); install that one"
-            )
-        return about
+        return read_about(self.path)
 
     def write_about(self, about: dict[str, Any]) -> None:
         write_whole(self.path / "run.json", orjson.dumps(about, option=orjson.OPT_INDENT_2))
 
     def disciplines(self) -> tuple[Discipline, ...]:
-        return tuple(Discipline(**item) for item in self.about().get("disciplines", ()))
+        return tuple(Discipline(**item) for item in self.about()["disciplines"])
 
     def shelf(self, discipline: Discipline) -> Shelf:
         return Shelf(self.path / "disciplines" / discipline.folder)
@@ -161,14 +155,11 @@ class Run:
 NO_RUN = Path(os.devnull)
 """A path where no run can be, for what may be asked of a run or of none."""
 
-VERSION = 1
-"""Of the layout of a run directory."""
-
 
 def write_whole(path: Path, data: bytes) -> None:
     """Puts the file in place at once: whoever reads it sees the old one or the new one, whole.
 
-    Where that fails, nothing new is left.
+    Where that fails, nothing new is left, and OSError names the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
@@ -178,6 +169,9 @@ def write_whole(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from None  # a full disk names nothing
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
@@ -195,6 +189,7 @@ class Lock:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
+            self._holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
         except Timeout:
             try:
                 holder = self._holder.read_text(encoding="utf-8")
@@ -202,8 +197,8 @@ class Lock:
                 holder = "another process"
             raise UserError(f"{self.path} is being written by {holder}; wait for it, or use another --out") from None
         except OSError as error:
+            self._lock.release()
             raise UserError(f"cannot write to {self.path}: {error.strerror}; choose another --out") from None
-        self._holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
         return self
 
     def __exit__(self, *_: object) -> None:

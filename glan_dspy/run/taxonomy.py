@@ -55,7 +55,7 @@ def make_taxonomy(run: Run, settings: Settings) -> Path:
 
 def refuse_another_taxonomy(run: Run, settings: Settings) -> None:
     """Raises UserError where the run holds a taxonomy's replies that were asked for with other settings."""
-    if not run.exists or not any(True for _ in run.root_shelf().read("replies")):
+    if not run.exists or not any(True for _ in run.root_shelf().replies()):
         return
     before = run.about()["settings"]
     for name in ("max_number_of_fields", "curriculum_language", "model_name", "model_name_for_curriculum", "seed"):
@@ -68,7 +68,7 @@ def refuse_another_taxonomy(run: Run, settings: Settings) -> None:
 
 async def _ask_taxonomy(run: Run, settings: Settings, glan: GLAN) -> list[FieldOutline]:
     shelf = run.root_shelf()
-    kept: dict[str, Line] = {line["id"]: line for line in shelf.read("replies")}
+    kept: dict[str, Line] = {line["id"]: line for line in shelf.replies()}
     batches = ExitStack()
     journal = batches.enter_context(batch_journal(run, settings))
     budget = batches.enter_context(open_budget(run, settings))

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from glan_dspy.errors import UserError
 from glan_dspy.records import ClassSession, Discipline, Instruction, Question, Rejected, Subject, Syllabus
+from glan_dspy.run.about import VERSION
 from glan_dspy.run.coverage import coverage
 from glan_dspy.run.generate import generate
-from glan_dspy.run.store import VERSION, Run, Shelf
+from glan_dspy.run.store import Run, Shelf
 from glan_dspy.run.variety import Novelty, Phrases, distinct
 from glan_dspy.settings import Settings
 

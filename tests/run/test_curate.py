@@ -15,11 +15,12 @@ from glan_dspy.errors import UserError
 from glan_dspy.gates.sketch import alike, sketch
 from glan_dspy.publish.export import accepted
 from glan_dspy.records import Discipline, Instruction, normalise
+from glan_dspy.run.about import VERSION
 from glan_dspy.run.curate import Rules, curate
 from glan_dspy.run.decisions import dropped
 from glan_dspy.run.near import Heap
 from glan_dspy.run.status import status
-from glan_dspy.run.store import VERSION, Run
+from glan_dspy.run.store import Run
 from glan_dspy.settings import Settings
 
 WORDS = ["".join(Random(at).choices("bcdfghklmnpqrstvwxz", k=7)) for at in range(4000)]
