@@ -21,12 +21,19 @@ from benchmarks.loopback import Bucket, Loopback, serve
 def running(model: str = "rehearsal", bucket: Bucket | None = None) -> Iterator[tuple[str, Loopback]]:
     """(base URL, the server's state) while the context lasts."""
     loopback = Loopback(model, bucket)
+    with serving(loopback) as address:
+        yield address, loopback
+
+
+@contextmanager
+def serving(loopback: Loopback) -> Iterator[str]:
+    """The base URL of a server while the context lasts."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     runner, port = asyncio.run_coroutine_threadsafe(serve(loopback), loop).result()
     try:
-        yield f"http://127.0.0.1:{port}/v1", loopback
+        yield f"http://127.0.0.1:{port}/v1"
     finally:
         asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
         loop.call_soon_threadsafe(loop.stop)

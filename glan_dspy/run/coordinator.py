@@ -129,7 +129,8 @@ class Coordinator:
         member.paces.lose()
         if member.purse:
             member.purse.lose()
-        for discipline in reversed(member.leases.values()):
+        leases, member.leases = list(member.leases.values()), {}
+        for discipline in reversed(leases):
             if not self._stops:
                 self._give_back(discipline, f"worker {member.name} {why}", blame)
         self._deal()
@@ -192,6 +193,8 @@ class Coordinator:
     # --- what workers say -------------------------------------------------------------------------------
 
     def hear(self, member: Member, messages: Sequence[Message]) -> None:
+        if self.members.get(member.name) is not member:
+            return  # it was taken for dead
         for message in messages:
             for word, what in message.items():
                 getattr(self, f"_hear_{word}")(member, what)
@@ -248,8 +251,10 @@ class Coordinator:
         if not self._stops:
             self._stop_all()
 
-    def _hear_bug(self, member: Member, text: str) -> None:
-        self.outcome.bugs.append(text)
+    def _hear_bug(self, member: Member, what: dict[str, Any]) -> None:
+        self.outcome.bugs.append(what["text"])
+        if what["ends"] and not self._stops:
+            self._stop_all()  # it is no discipline's: the next worker would meet it as well
 
     # --- leases -----------------------------------------------------------------------------------------
 

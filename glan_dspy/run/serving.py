@@ -72,11 +72,12 @@ class Paces:
     def lose(self) -> None:
         """The worker is dead: its place in line, and its places in flight, are others'."""
         self._lost = True
-        for name, turns in self._asked.items():
-            for turn in list(turns):
-                turn.cancel()
-            for _ in range(self._given.pop(name, 0)):
+        for turn in [turn for turns in self._asked.values() for turn in turns]:
+            turn.cancel()
+        for name, count in self._given.items():
+            for _ in range(count):
                 self.paces[name].leave()
+        self._given.clear()
 
 
 class Purse:

@@ -63,7 +63,7 @@ class SharedPace:
         news = self._tell()
         news["served"].append(tokens or 0)
         if headers:
-            news["headers"] = dict(headers)
+            news["headers"] = {str(k).lower(): str(v) for k, v in headers.items() if "ratelimit" in k.lower()}
 
     def refused(self, sent_at: float, retry_after: float | None = None) -> None:
         self._tell()["refused"].append([sent_at, retry_after])

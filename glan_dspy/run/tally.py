@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple, Protocol
 
 from glan_dspy.settings import Settings
@@ -64,7 +64,8 @@ class Tally:
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it; `tally_of` reads it again."""
-        return asdict(self)
+        values = ((one.name, getattr(self, one.name)) for one in fields(self))
+        return {name: dict(value) if isinstance(value, Counter) else value for name, value in values}
 
 
 ON_FILE = frozenset({"disciplines", "disciplines_done", "subjects", "syllabi", "questions", "instructions", "found",
@@ -132,7 +133,9 @@ class Outcome:
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it; `outcome_of` reads it again."""
-        return {**asdict(self), "short": {name: short._asdict() for name, short in self.short.items()}}
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        short = {name: short._asdict() for name, short in self.short.items()}
+        return {**values, "tally": self.tally.plain(), "short": short}
 
 
 def outcome_of(plain: dict[str, Any]) -> Outcome:
