@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -188,8 +189,19 @@ class Settings(BaseModel):
     question_batch_size: int = _setting(5, "Question calls in flight.", "pace", _PACE, ge=1)
     answer_batch_size: int = _setting(5, "Answer calls in flight.", "pace", _PACE, ge=1)
     concurrency: int = _setting(64, "Calls in flight in all.", "pace", _PACE, ge=1)
-    workers: int = _setting(
-        1, "Processes on this machine that share the work, the pace and the budget.", "pace", _PACE, ge=1
+    workers: int | None = _setting(
+        None,
+        "Processes that share the work, the pace and the budget (default 1; with --ray, the cluster's CPUs).",
+        "pace",
+        _PACE,
+        ge=1,
+    )
+    ray: str | None = _setting(
+        None,
+        "Ray cluster that the workers run in: its head's HOST:PORT, auto (the one this machine is in), local (one of "
+        "its own) or off.",
+        "pace",
+        _PACE,
     )
     rpm: float | None = _setting(None, "Most calls a minute and model, from the first call on.", "pace", _PACE, gt=0)
     tpm: float | None = _setting(None, "Most tokens a minute and model, from the first call on.", "pace", _PACE, gt=0)
@@ -277,6 +289,14 @@ class Settings(BaseModel):
             raise ValueError("starts with http:// or https://, e.g. http://localhost:8000/v1")
         if value is not None and "@" in value.split("/")[2]:
             raise ValueError("holds no password: keys come from the environment (OPENAI_API_KEY)")
+        return value
+
+    @field_validator("ray")
+    @classmethod
+    def _cluster(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"local|auto|off|[^\s/@]+:[0-9]{1,5}", value):
+            client = " (ray:// is for clients from elsewhere: run glan on a node of the cluster)"
+            raise ValueError(f"is HOST:PORT, auto, local or off, e.g. 10.0.0.1:6379{client if '://' in value else ''}")
         return value
 
     @field_validator("price_in", "price_cached", "price_out")

@@ -34,6 +34,8 @@ _FLAGS = (
     "gates",
     "against",
     "against_field",
+    "workers",
+    "ray",
     *ASKING,
 )
 

@@ -18,8 +18,9 @@ from filelock import FileLock, Timeout
 
 from glan_dspy.errors import GlanError
 
-PATIENCE = 30.0
-"""Seconds that a claim waits for the process before it, which may be just about to end."""
+PATIENCE = 120.0
+"""Seconds that a claim waits for the process before it: one that is cut off from its coordinator ends within a minute,
+and a file server keeps the locks of a machine that died for about 90 seconds."""
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 

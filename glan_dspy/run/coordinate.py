@@ -13,7 +13,7 @@ from glan_dspy.run.coordinator import Coordinator, Kind
 from glan_dspy.run.money import RunBudget, open_budget
 from glan_dspy.run.quota import Quota
 from glan_dspy.run.store import Run
-from glan_dspy.run.tally import Outcome
+from glan_dspy.run.tally import Outcome, Shown
 from glan_dspy.run.workers import run_workers
 from glan_dspy.settings import Settings
 
@@ -31,10 +31,10 @@ def coordinated(
     async def main() -> Outcome:
         with open_budget(run, settings, answers_only=kind == "answer") as budget:
             coordinator = Coordinator(run, settings, disciplines, quota, budget, kind)
-            syncing = asyncio.create_task(_sync_every_second(budget))
+            syncing = asyncio.create_task(sync_every_second(budget))
             try:
-                with _stopped_by_signals(coordinator), display(coordinator):
-                    await run_workers(coordinator, settings.workers)
+                with stopped_by_signals(coordinator), display(coordinator):
+                    await run_workers(coordinator, settings.workers or 1)
             finally:
                 syncing.cancel()
             return coordinator.result()
@@ -43,18 +43,18 @@ def coordinated(
         return run_to_its_end(main())
 
 
-async def _sync_every_second(budget: RunBudget | None) -> None:
+async def sync_every_second(budget: RunBudget | None) -> None:
     while budget:
         await asyncio.sleep(1)
         budget.sync()
 
 
 @contextmanager
-def _stopped_by_signals(coordinator: Coordinator) -> Iterator[None]:
+def stopped_by_signals(shown: Shown) -> Iterator[None]:
     loop, handled = asyncio.get_running_loop(), []
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, coordinator.stop)
+            loop.add_signal_handler(number, shown.stop)
             handled.append(number)
     except (NotImplementedError, RuntimeError, ValueError):  # Windows; or not in the main thread (a notebook)
         pass

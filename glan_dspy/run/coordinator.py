@@ -122,8 +122,8 @@ class Coordinator:
             send({"stop": self._stops})
         return member
 
-    def leave(self, member: Member, why: str) -> None:
-        """A worker has ended, of itself or not. What it still had goes back."""
+    def leave(self, member: Member, why: str, *, blame: bool = True) -> None:
+        """A worker has ended, of itself or not, without `blame` by its machine's end. What it still had goes back."""
         if self.members.pop(member.name, None) is None:
             return
         member.paces.lose()
@@ -132,12 +132,12 @@ class Coordinator:
         leases, member.leases = list(member.leases.values()), {}
         for discipline in reversed(leases):
             if not self._stops:
-                self._give_back(discipline, f"worker {member.name} {why}")
+                self._give_back(discipline, f"worker {member.name} {why}", blame)
         self._deal()
 
-    def _give_back(self, discipline: Discipline, why: str) -> None:
+    def _give_back(self, discipline: Discipline, why: str, blame: bool) -> None:
         log.warning("%s: %s; its files are whole up to there", discipline.name, why)
-        self._deaths[discipline.id] += 1
+        self._deaths[discipline.id] += blame
         self._put_away(discipline.id)
         if self._deaths[discipline.id] < MOST_DEATHS:
             self._free.appendleft(discipline)

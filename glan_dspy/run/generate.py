@@ -12,6 +12,8 @@ from glan_dspy.program import open_program
 from glan_dspy.records import Discipline, Question, normalise
 from glan_dspy.run.begin import begin
 from glan_dspy.run.benchmarks import benchmarks_of
+from glan_dspy.run.cluster import in_cluster
+from glan_dspy.run.cluster_session import ray_session, require_ray, wants_ray
 from glan_dspy.run.command import Display, walked
 from glan_dspy.run.coordinate import coordinated
 from glan_dspy.run.money import known_tariffs
@@ -37,9 +39,12 @@ def generate(
     def make() -> Walk:
         return Walk(run, glan, disciplines, open_quota(run, settings, disciplines), benchmarks)
 
-    with run.lock():
+    with ray_session(settings) as in_ray, run.lock():
         begin(run, "generate", settings, disciplines, glan.digest)
-        if settings.workers > 1:
+        if in_ray:
+            open_quota(run, settings, disciplines)
+            return in_cluster(run, settings, in_ray, glan.digest, display)
+        if (settings.workers or 1) > 1:
             quota = open_quota(run, settings, disciplines)
             return coordinated(run, settings, disciplines, quota, display)
         return walked(run, settings, glan, make, display)
@@ -73,10 +78,12 @@ def answer(
                 shelf.append("questions", *some)
             shelf.close()
 
-    with run.lock():
+    with ray_session(settings) as in_ray, run.lock():
         begin(run, "answer", settings, everything, glan.digest)
         take_in()
-        if settings.workers > 1:
+        if in_ray:
+            return in_cluster(run, settings, in_ray, glan.digest, display, "answer")
+        if (settings.workers or 1) > 1:
             return coordinated(run, settings, everything, Quota(settings), display, "answer")
         return walked(run, settings, glan, lambda: Answering(run, glan, everything), display, answers_only=True)
 
@@ -89,10 +96,11 @@ def require_own_folders(disciplines: Iterable[Discipline]) -> None:
 
 def require_models(settings: Settings, *, answers_only: bool = False) -> None:
     """Raises UserError where a key is missing, a name is wrong, with a cap a price is not known, or what cannot be."""
-    if settings.batch and settings.workers > 1:
+    several = f"--ray {settings.ray}" if wants_ray(settings) else f"--workers {settings.workers or 1}"
+    if settings.batch and several != "--workers 1":
         raise UserError(
-            f"--workers {settings.workers} with --batch: batches wait for hours and need no second process; "
-            "leave one of the two out"
+            f"{several} with --batch: batches wait for hours and need no second process; leave one of the two out"
         )
+    require_ray(settings)
     connect(settings, answers_only=answers_only)
     known_tariffs(settings, answers_only=answers_only)

@@ -130,3 +130,14 @@ class Outcome:
     """What is missing, by the discipline's name."""
     why: str = ""
     """What went wrong in the last of them."""
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it; `outcome_of` reads it again."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        short = {name: short._asdict() for name, short in self.short.items()}
+        return {**values, "tally": self.tally.plain(), "short": short}
+
+
+def outcome_of(plain: dict[str, Any]) -> Outcome:
+    short = {name: Short(**values) for name, values in plain["short"].items()}
+    return Outcome(**{**plain, "tally": tally_of(plain["tally"]), "short": short})

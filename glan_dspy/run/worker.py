@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from glan_dspy.engines.forms import Forms
 from glan_dspy.engines.pace import Hard, Pacer
@@ -232,6 +232,6 @@ def walk_of(kind: str, run: Run, glan: GLAN, benchmarks: Overlap | None) -> Walk
     return Answering(run, glan, ()) if kind == "answer" else Walk(run, glan, (), benchmarks=benchmarks)
 
 
-def end_at_once() -> None:
+def end_at_once() -> NoReturn:
     """As by a kill: the coordinator is gone, and whoever comes next takes over."""
     os._exit(1)
