@@ -28,7 +28,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from glan_dspy.records import Discipline, digest, subject_id, syllabus_id
-from glan_dspy.run.store import VERSION, Run
+from glan_dspy.run.about import VERSION
+from glan_dspy.run.store import Run
 from glan_dspy.settings import Settings
 
 FIELDS, DISCIPLINES, SUBJECTS, SESSIONS, CONCEPTS = 8, 120, 15, 30, 5
