@@ -6,9 +6,7 @@ question. So whoever holds a record can tell whether it is the right one.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ import orjson
 from aiohttp import web
 
 from glan_dspy.engines.rehearsal_ask import inputs_of, items_of
+from tests.serving import hosted
 
 Json = dict[str, Any]
 Who = tuple[str, str]
@@ -177,24 +176,17 @@ class Server(Protocol):
 @contextmanager
 def running(server: Server) -> Iterator[str]:
     """The base URL while the context lasts; the server has a thread of its own."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
+    with hosted(Completions(server)) as host:
+        yield host.base_url
 
-    async def start() -> tuple[web.AppRunner, int]:
+
+class Completions:
+    """A server of this one address."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+
+    def app(self) -> web.Application:
         app = web.Application()
-        app.router.add_post("/v1/chat/completions", server.complete)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)
-        await site.start()
-        return runner, site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
-
-    runner, port = asyncio.run_coroutine_threadsafe(start(), loop).result()
-    try:
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+        app.router.add_post("/v1/chat/completions", self.server.complete)
+        return app

@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import subprocess
 import sys
-import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.loopback import Bucket, Loopback, serve
+from benchmarks.loopback import Bucket, Loopback
+from tests.serving import hosted
 
 
 @contextmanager
 def running(model: str = "rehearsal", bucket: Bucket | None = None) -> Iterator[tuple[str, Loopback]]:
     """(base URL, the server's state) while the context lasts."""
-    loopback = Loopback(model, bucket)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    runner, port = asyncio.run_coroutine_threadsafe(serve(loopback), loop).result()
-    try:
-        yield f"http://127.0.0.1:{port}/v1", loopback
-    finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    with hosted(server := Loopback(model, bucket)) as host:
+        yield host.base_url, server
 
 
 def counts(base_url: str) -> dict[str, int]:
