@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,9 @@ from glan_dspy.errors import Stopped, UserError
 
 DONE, MEND, USAGE, STOPPED, BUG = 0, 1, 2, 3, 70
 CTRL_C = 130
+
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""Full, full for this user, read-only: wherever it strikes, it is the user's to mend."""
 
 COMMANDS = {
     "generate": "Make a dataset, or go on with one.",
@@ -103,6 +107,8 @@ def run(argv: Sequence[str]) -> int:
     except Exception as error:
         if _is_settings_error(error):
             return _say(error, MEND)
+        if isinstance(error, OSError) and error.errno in DISK:
+            return _say(f"{error}: make room, or write elsewhere, and give the same command again", MEND)
         import traceback
 
         traceback.print_exc()

@@ -45,9 +45,11 @@ class Appender:
 
     def close(self) -> None:
         if self._file >= 0:
-            self.sync()
-            os.close(self._file)
-            self._file = -1
+            try:
+                self.sync()
+            finally:
+                os.close(self._file)
+                self._file = -1
 
 
 def dump(line: Line) -> bytes:
@@ -99,22 +101,8 @@ def read(path: Path) -> Iterator[Line]:
 
 
 def ids(path: Path) -> Iterator[str]:
-    """The ids of a file's lines, which stand first in each: found without parsing the rest."""
-    for raw in whole(path):
-        end = raw.find(b'"', 7)
-        if raw.startswith(b'{"id":"') and b"\\" not in raw[7 : end + 1]:
-            yield raw[7:end].decode()
-        elif (id := _parsed_id(raw)) is not None:
-            yield id
-
-
-def _parsed_id(raw: bytes) -> str | None:
-    """Of a line that was written otherwise than here, or whose id has characters that JSON escapes."""
-    try:
-        line = orjson.loads(raw)
-    except ValueError:
-        return None
-    return line["id"] if isinstance(line, dict) and isinstance(line.get("id"), str) else None
+    """The ids of a file's lines. Each is parsed: a line that was spoilt behind its id holds nothing that is there."""
+    return (id for line in read(path) if isinstance(id := line.get("id"), str))
 
 
 def broken(path: Path) -> int:

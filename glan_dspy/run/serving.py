@@ -72,18 +72,19 @@ class Paces:
     def lose(self) -> None:
         """The worker is dead: its place in line, and its places in flight, are others'."""
         self._lost = True
-        for name, turns in self._asked.items():
-            for turn in list(turns):
-                turn.cancel()
-            for _ in range(self._given.pop(name, 0)):
+        for turn in [turn for turns in self._asked.values() for turn in turns]:
+            turn.cancel()
+        for name, count in self._given.items():
+            for _ in range(count):
                 self.paces[name].leave()
+        self._given.clear()
 
 
 class Purse:
-    """Room in the budget, given to one worker."""
+    """Room in the budget, given to one worker. `broken` hears that a reservation cannot be written down."""
 
-    def __init__(self, budget: Budget, send: Send) -> None:
-        self.budget, self.send = budget, send
+    def __init__(self, budget: Budget, send: Send, broken: Callable[[OSError], None]) -> None:
+        self.budget, self.send, self.broken = budget, send, broken
         self._held: set[str] = set()
         self._waiting: dict[str, asyncio.Task[None]] = {}
 
@@ -99,6 +100,9 @@ class Purse:
             why = str(error)
         except Stopped:
             why = "stopped"
+        except OSError as error:
+            why = "stopped"
+            self.broken(error)
         finally:
             self._waiting.pop(id, None)
         self.send({"room": [id, why]})

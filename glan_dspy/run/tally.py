@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple, Protocol
 
 from glan_dspy.settings import Settings
@@ -64,7 +64,9 @@ class Tally:
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it; `tally_of` reads it again."""
-        return asdict(self)
+        values = ((one.name, getattr(self, one.name)) for one in fields(self))
+        # Not dataclasses.asdict: until Python 3.12 it makes a Counter of the pairs of a Counter.
+        return {name: dict(value) if isinstance(value, Counter) else value for name, value in values}
 
 
 ON_FILE = frozenset({"disciplines", "disciplines_done", "subjects", "syllabi", "questions", "instructions", "found",
