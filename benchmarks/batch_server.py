@@ -81,6 +81,15 @@ class BatchServer:
         self._holds: list[Hold] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def paid(self) -> Counter[str]:
+        return self.bought
+
+    @property
+    def in_flight(self) -> int:
+        """Batches that are being computed."""
+        return len(self._tasks)
+
     def hold(self, point: Point) -> Hold:
         """From now on the first request to come to the point waits there."""
         hold = Hold(point)

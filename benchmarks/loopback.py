@@ -66,6 +66,11 @@ class Loopback:
         self.in_flight = self.most_in_flight = 0
         self.prompt_tokens = self.completion_tokens = 0
 
+    @property
+    def paid(self) -> Counter[str]:
+        """How often each request was answered, and so charged for."""
+        return self.answered
+
     def app(self) -> web.Application:
         app = web.Application(client_max_size=1 << 26)
         app.router.add_post("/v1/chat/completions", self.complete)

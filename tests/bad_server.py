@@ -38,6 +38,7 @@ REASONS = {
 """Replies that cannot be used, with the reason under which such an item is to be rejected."""
 
 HARMLESS = ("usage_missing", "usage_nonsense")
+GOOD = ("well", *HARMLESS)
 
 STRUCTURED_ONLY = ("invalid_json", "wrong_shape")
 KINDS = (*TRANSPORT, *REASONS, *HARMLESS)
@@ -62,12 +63,37 @@ class BadServer:
         """To whom, in order: a kind of fault, or "well"."""
         self.said: dict[Who, str] = {}
         """The text of the last reply to each."""
+        self.in_flight = 0
+
+    def app(self) -> web.Application:
+        return Completions(self).app()
+
+    @property
+    def paid(self) -> Counter[str]:
+        """How often each was answered, well or not."""
+        return Counter({repr(who): sum(kind not in TRANSPORT for kind in kinds) for who, kinds in self.done.items()})
+
+    @property
+    def paid_again(self) -> int:
+        """Replies to those that had a good one already."""
+        after = 0
+        for kinds in self.done.values():
+            good = next((place for place, kind in enumerate(kinds) if kind in GOOD), len(kinds))
+            after += sum(kind not in TRANSPORT for kind in kinds[good + 1 :])
+        return after
 
     @property
     def kinds(self) -> Counter[str]:
         return Counter(kind for kinds in self.done.values() for kind in kinds)
 
     async def complete(self, http: web.Request) -> web.StreamResponse:
+        self.in_flight += 1
+        try:
+            return await self._complete(http)
+        finally:
+            self.in_flight -= 1
+
+    async def _complete(self, http: web.Request) -> web.StreamResponse:
         raw = await http.read()
         body = orjson.loads(raw)
         who, text = reply_to(inputs_of(body["messages"][-1]["content"]))

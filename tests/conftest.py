@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -30,3 +30,9 @@ def glan() -> Iterator[Forking]:
     forking = Forking()
     yield forking
     forking.close()
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    from tests.faults.table import summary
+
+    summary(terminalreporter)

@@ -29,8 +29,8 @@ def counts(base_url: str) -> dict[str, int]:
     return found
 
 
-def command(*words: str) -> list[str]:
-    return [sys.executable, "-c", "from glan_dspy.cli import main; main()", *words]
+def command(*words: str, before: str = "") -> list[str]:
+    return [sys.executable, "-c", f"{before}\nfrom glan_dspy.cli import main; main()", *words]
 
 
 def glan(*words: str, cwd: Path, check: int | None = 0, **env: str) -> subprocess.CompletedProcess[str]:

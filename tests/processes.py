@@ -14,12 +14,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from tests.loopback_thread import command, environment
+
+Env = Mapping[str, str]
+
+LONGEST = 500.0
+"""Seconds that a command may take."""
 
 _NUMBERS = itertools.count(1)
 
@@ -34,18 +39,23 @@ def until(true: Callable[[], object], seconds: float = 60.0) -> None:
 class Command:
     """One command: its process id, what it says, how it ended. It leads a process group of its own, as in a shell."""
 
-    def __init__(self, said: Path, poll: Callable[[bool], int | None]) -> None:
+    def __init__(self, said: Path, poll: Callable[[], int | None]) -> None:
         self.out, self.err = said.with_suffix(".out"), said.with_suffix(".err")
         self.pid = 0
         self._poll = poll
 
     @property
     def running(self) -> bool:
-        return self._poll(False) is None
+        return self._poll() is None
 
     def wait(self) -> int:
-        """The exit code; minus the signal that killed it."""
-        code = self._poll(True)
+        """The exit code; minus the signal that killed it. One that does not end is killed, and the test fails."""
+        try:
+            until(lambda: not self.running, LONGEST)
+        except AssertionError:
+            self.send(signal.SIGKILL)
+            raise AssertionError(f"it has not ended after {LONGEST:g} s\n{self.said}") from None
+        code = self._poll()
         assert code is not None
         return code
 
@@ -73,28 +83,26 @@ class Command:
 
 
 class Commands(Protocol):
-    def start(self, cwd: Path, *words: str, **env: str) -> Command: ...
+    def start(self, cwd: Path, *words: str, before: str = "", umask: int = -1, env: Env | None = None) -> Command:
+        """Begins `glan WORDS`; `before` is Python that its process runs first."""
 
 
-def ended(commands: Commands, cwd: Path, *words: str, check: int | None = 0, **env: str) -> Command:
+def ended(commands: Commands, cwd: Path, *words: str, check: int | None = 0, env: Env | None = None) -> Command:
     """The command when it has ended; `check` is the exit code that it must have (None: any)."""
-    done = commands.start(cwd, *words, **env)
+    done = commands.start(cwd, *words, env=env)
     code = done.wait()
     assert check is None or code == check, f"exit {code} of {' '.join(words)}\n{done.said}"
     return done
 
 
 class Spawning:
-    def start(self, cwd: Path, *words: str, umask: int = -1, **env: str) -> Command:
-        def poll(wait: bool) -> int | None:
-            return process.wait() if wait else process.poll()
-
-        begun = Command(cwd / f"said-{next(_NUMBERS)}", poll)
+    def start(self, cwd: Path, *words: str, before: str = "", umask: int = -1, env: Env | None = None) -> Command:
+        begun = Command(cwd / f"said-{next(_NUMBERS)}", lambda: process.poll())
         with begun.out.open("wb") as out, begun.err.open("wb") as err:
             process = subprocess.Popen(
-                command(*words),
+                command(*words, before=before),
                 cwd=cwd,
-                env=environment(**env),
+                env=environment(**(env or {})),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
@@ -126,7 +134,10 @@ def child(ask):
         os.close(file)
     sys.stdin, sys.stdout, sys.stderr = (open(number, "rw"[number > 0], encoding="utf-8") for number in range(3))
     sys.argv = ["glan", *ask["words"]]
+    if ask["umask"] >= 0:
+        os.umask(ask["umask"])
     try:
+        exec(ask["before"], {})
         main()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 70 if end.code else 0
@@ -179,9 +190,10 @@ class Forking:
         while not self._ready:
             self._hear(True)
 
-    def start(self, cwd: Path, *words: str, **env: str) -> Command:
-        begun = Command(cwd / f"said-{next(_NUMBERS)}", lambda wait: self._code(begun.pid, wait))
-        ask = {"cwd": str(cwd), "words": words, "env": env, "out": str(begun.out), "err": str(begun.err)}
+    def start(self, cwd: Path, *words: str, before: str = "", umask: int = -1, env: Env | None = None) -> Command:
+        begun = Command(cwd / f"said-{next(_NUMBERS)}", lambda: self._code(begun.pid))
+        files = {"out": str(begun.out), "err": str(begun.err)}
+        ask = {"cwd": str(cwd), "words": words, "before": before, "umask": umask, "env": dict(env or {}), **files}
         assert self._process.stdin
         self._process.stdin.write(json.dumps(ask).encode() + b"\n")
         while not self._began:
@@ -195,10 +207,8 @@ class Forking:
         self._process.wait()
         self._process.stdout.close()
 
-    def _code(self, pid: int, wait: bool) -> int | None:
+    def _code(self, pid: int) -> int | None:
         self._hear(False)
-        while wait and pid not in self._codes:
-            self._hear(True)
         return self._codes.get(pid)
 
     def _hear(self, wait: bool) -> None:
