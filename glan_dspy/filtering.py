@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from glan_dspy.errors import UserError
-from glan_dspy.records import Instruction
+from glan_dspy.records import Instruction, Question, Rejected
 
 Item = Mapping[str, Any]
 Value = Callable[[Item], Any]
@@ -32,6 +32,16 @@ DEEPEST = 40
 
 KNOWN = frozenset(Instruction.model_fields) | {"reason", "stage", "detail", "score", "decision"}
 """Names that an item may have."""
+
+
+def keys_of(item: Question | Rejected | Item) -> Item:
+    """What an expression sees of an item, or of a pair's line; of a rejected one its own keys, and its rejection's."""
+    if isinstance(item, Rejected):
+        return {**item.item, "id": item.id, "stage": item.stage, "reason": item.reason, "detail": item.detail}
+    return item.model_dump() if isinstance(item, Question) else {**_DEFAULTS, **item}
+
+
+_DEFAULTS = {name: field.default for name, field in Instruction.model_fields.items() if not field.is_required()}
 
 
 def compile_filter(text: str, option: str = "--only", known: Collection[str] = KNOWN) -> Callable[[Item], bool]:

@@ -148,6 +148,8 @@ _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 def normalise(name: str) -> str:
     """The name as it is compared: NFKC, case folded, white space collapsed."""
     if name.isascii():  # the same, quicker
+        if name.isprintable() and "  " not in name:
+            return name.lower().strip()
         return " ".join(name.lower().split())
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 

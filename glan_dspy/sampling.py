@@ -15,7 +15,7 @@ import itertools
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple
 
 from glan_dspy.records import Sample, Strategy, Syllabus
@@ -145,6 +145,7 @@ def _doubles(syllabus: Syllabus) -> list[_Unit]:
 # --- counting and numbering subsets ---------------------------------------------------------------
 
 
+@cache
 def _count_single(m: int) -> int:
     return sum(math.comb(m, i) for i in range(1, MAX_CONCEPTS + 1))
 
@@ -154,6 +155,7 @@ def _shapes() -> Iterator[tuple[int, int]]:
     return ((a, b) for a in range(1, MAX_CONCEPTS) for b in range(1, MAX_CONCEPTS - a + 1))
 
 
+@cache
 def _count_double(m1: int, m2: int) -> int:
     """The same as the paper's sum over i = 2..5 of C(m1+m2, i) - C(m1, i) - C(m2, i)."""
     return sum(math.comb(m1, a) * math.comb(m2, b) for a, b in _shapes())

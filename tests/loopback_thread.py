@@ -19,8 +19,15 @@ from tests.serving import hosted
 @contextmanager
 def running(model: str = "rehearsal", bucket: Bucket | None = None) -> Iterator[tuple[str, Loopback]]:
     """(base URL, the server's state) while the context lasts."""
-    with hosted(server := Loopback(model, bucket)) as host:
-        yield host.base_url, server
+    with serving(loopback := Loopback(model, bucket)) as address:
+        yield address, loopback
+
+
+@contextmanager
+def serving(loopback: Loopback) -> Iterator[str]:
+    """The base URL of a server while the context lasts."""
+    with hosted(loopback) as host:
+        yield host.base_url
 
 
 def counts(base_url: str) -> dict[str, int]:

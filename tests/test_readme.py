@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,12 @@ def test_every_command_and_flag_on_the_page_exists(page: Path, capsys: pytest.Ca
 def test_every_link_of_the_page_leads_to_a_file(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_tree_names_no_file_that_is_gone() -> None:
+    tree = re.search(r"```text\n(disciplines\.txt.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert tree
+    folders = ("benchmarks", "docs", "glan_dspy", "optimize", "signatures", "tests")
+    there = {path.name for folder in folders for path in (ROOT / folder).rglob("*.*")}
+    named = set(re.findall(r"[\w*]+\.(?:py|js|css|toml)\b", tree[1]))
+    assert [name for name in named if not any(fnmatch(file, name) for file in there)] == []

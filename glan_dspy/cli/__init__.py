@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 
 from glan_dspy.cli.main import run
 
@@ -11,4 +12,7 @@ __all__ = ["main", "run"]
 
 def main() -> None:
     """The console script: exits with 0 done, 1 mend something, 2 usage, 3 stopped short, 70 our bug."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # what a terminal's encoding lacks is written as an escape
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))

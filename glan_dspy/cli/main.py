@@ -28,10 +28,12 @@ COMMANDS = {
     "plan": "Show how many calls a run would make, without making any.",
     "repair": "Ask again for rejected items, with other settings if you like.",
     "status": "Show how far a run is.",
+    "report": "Show a run as one page in a browser.",
     "curate": "Drop copies across disciplines, and what benchmarks hold.",
     "judge": "Have a model score the pairs, or answer them anew.",
     "optimize": "Tune the prompts for a language and a model.",
     "evaluate": "Score programs of tuned prompts beside one another.",
+    "show": "Page through a run's records, or look at one.",
     "export": "Write a run's pairs in a trainer's format.",
     "push": "Put a run's pairs and a dataset card on the Hugging Face Hub.",
     "doctor": "Try each model with one tiny request.",
@@ -90,6 +92,7 @@ def run(argv: Sequence[str]) -> int:
         # typer's word for Ctrl-C is 130; a run's own handling of it, which finishes what is in flight, comes before.
         if code == CTRL_C:
             return _say("stopped; the same command goes on", STOPPED)
+        sys.stdout.flush()
         return code if isinstance(code, int) else DONE
     except click.exceptions.UsageError as error:
         error.show()
@@ -100,7 +103,7 @@ def run(argv: Sequence[str]) -> int:
         return _say(error, STOPPED)
     except (typer.Abort, KeyboardInterrupt):
         return _say("stopped", STOPPED)
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # the latter is typer's, which sees the former first
         # Whoever read our output has gone, `glan status | head` say: no mistake of anyone's.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
@@ -122,7 +125,9 @@ def _is_settings_error(error: Exception) -> bool:
 
 
 def _say(message: object, code: int) -> int:
-    print(f"glan: {' '.join(str(message).split())}", file=sys.stderr)
+    from glan_dspy.visible import one_line  # a message may quote what a model wrote
+
+    print(f"glan: {one_line(str(message))}", file=sys.stderr)
     return code
 
 

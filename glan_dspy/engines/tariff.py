@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -82,6 +83,8 @@ def listed(provider: str, model: str) -> Tariff | None:
     """The price in DSPy's offline snapshot of LiteLLM's list; None where the model is not in it."""
     from dspy.clients.model_metadata import model_info, rate, source_info
 
+    # DSPy would otherwise fetch a newer list from the network, and `glan plan` sends nothing.
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "true")
     info = model_info(provider, model)
     if not info or rate(info, "input_cost_per_token") is None or rate(info, "output_cost_per_token") is None:
         return None

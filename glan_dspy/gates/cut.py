@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from glan_dspy.gates.prose import has_fence
 from glan_dspy.gates.verdict import Verdict
 
 __all__ = ["cut_short"]
@@ -37,7 +38,7 @@ def cut_short(answer: str, finish_reason: str | None = None, at_limit: bool = Fa
         return Verdict("empty", "the text is empty")
     if finish_reason == "length":
         return Verdict("cut", "the reply ended at its token limit")
-    if ("```" in answer or "~~~" in answer) and _open_fence(answer):
+    if has_fence(answer) and _open_fence(answer):
         return Verdict("cut", "a code block is opened and never closed")
     if at_limit and (_open_block(answer) or _mid_sentence(answer)):
         return Verdict("cut", "the reply used up its token limit and stops in the middle", {"ending": answer[-60:]})

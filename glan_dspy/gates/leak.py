@@ -18,11 +18,12 @@ from typing import NamedTuple
 from glan_dspy.gates.attached import holds
 from glan_dspy.gates.languages import code_of
 from glan_dspy.gates.phrases import answer_labels, plain, spoken
+from glan_dspy.gates.prose import has_fence
 from glan_dspy.gates.verdict import Verdict
 
 __all__ = ["leaks"]
 
-AROUND = 120
+AROUND = 80
 """Characters before and behind its word in which a phrase lies."""
 
 _COLON = re.compile("[:：]")
@@ -58,7 +59,7 @@ def leaks(question: str, language: str = "") -> Verdict | None:
 
 def _labelled(question: str) -> Verdict | None:
     """The part of a question that is headed as its answer."""
-    if "```" in question or "~~~" in question:
+    if has_fence(question):
         question = _FENCED.sub("```", question)
     colons = _COLON.finditer(question) if ":" in question or "：" in question else ()
     for colon in islice(colons, 500):

@@ -34,15 +34,20 @@ _QUOTED = re.compile(r"[「『][^「」『』\n]{1,3000}[」』]|[\"“„«‘]
 
 def prose(text: str) -> str:
     """The text without fenced and inline code, LaTeX, tags and addresses; long texts by their two ends."""
-    if "```" in text or "~~~" in text:
+    if has_fence(text):
         text = _unfenced(text)
     if len(text) > MOST:
         text = f"{text[: MOST // 2]} {text[-MOST // 2 :]}"
     if "`" in text or "$" in text or "\\" in text or "<" in text:
         text = _MARKED.sub(" ", text)
-    if "://" in text or "www." in text:
+    if (":" in text and "://" in text) or "www." in text:
         text = _ADDRESS.sub(" ", text)
     return text
+
+
+def has_fence(text: str) -> bool:
+    """Whether a line of code may be set apart in it; a single character is looked for first, which is quicker."""
+    return ("`" in text and "```" in text) or ("~" in text and "~~~" in text)
 
 
 def own_prose(prose: str) -> str:

@@ -48,10 +48,13 @@ def refuses(answer: str) -> Verdict | None:
 def _refusal(text: str) -> tuple[str, str] | None:
     """The language and the words of a refusal at the text's beginning."""
     text = text.lstrip(_MARKS + _QUOTES)
-    openings = _openings().get(_letter(text[:1]))
+    letter = _letter(text[:1])
+    openings = _openings().get(letter)
     if openings is None:
         return None
     said = plain(text[:OPENING])
+    if not _any_opening(letter).match(said):
+        return None  # as nearly always, and quicker to see
     for language, alone, sorry, cannot in openings:
         if alone and (match := alone.match(said)):
             return language, match[0]
@@ -73,7 +76,7 @@ def _all_quoted(answer: str) -> bool:
 
 
 def _letter(letter: str) -> str:
-    return unicodedata.normalize("NFKC", letter).lower()[:1]
+    return letter.lower() if letter.isascii() else unicodedata.normalize("NFKC", letter).lower()[:1]
 
 
 Opening = tuple[str, re.Pattern[str] | None, re.Pattern[str] | None, re.Pattern[str]]
@@ -90,6 +93,13 @@ def _openings() -> dict[str, list[Opening]]:
             alone, sorry = (_any_of(phrases[kind], letter) for kind in ("alone", "sorry"))
             openings.setdefault(letter, []).append((language, alone, sorry, cannot))
     return openings
+
+
+@cache
+def _any_opening(letter: str) -> re.Pattern[str]:
+    """Whatever begins a refusal with this letter, in any language."""
+    patterns = (p.pattern for _, alone, sorry, _ in _openings()[letter] for p in (alone, sorry) if p)
+    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
 
 
 def _any_of(patterns: list[str], letter: str) -> re.Pattern[str] | None:

@@ -7,7 +7,8 @@ from itertools import chain
 from typing import Any
 
 from glan_dspy.errors import UserError
-from glan_dspy.records import Discipline, Question
+from glan_dspy.filtering import keys_of
+from glan_dspy.records import Discipline, Question, Rejected
 from glan_dspy.run.judgements import read_scores
 from glan_dspy.run.store import Run
 
@@ -25,12 +26,15 @@ class Choice:
 
     def of(self, run: Run, pairs: Iterator[Question]) -> Iterator[Question]:
         """The pairs that pass, in their order. Raises UserError where none does."""
-        chosen = (pair for pair, score in _scored(run, pairs) if self._passes(pair, score))
+        chosen = (pair for pair, score in _scored(run, pairs) if self.passes(pair, score))
         first = next(chosen, None)
         if first is None:
-            hint = f"; `glan judge {run.path}` gives them one" if self.unjudged else ""
-            raise UserError(f"nothing of {run.path} is left to export: {self.left_out()}{hint}")
+            raise self.nothing_left(run)
         return chain([first], chosen)
+
+    def nothing_left(self, run: Run) -> UserError:
+        hint = f"; `glan judge {run.path}` gives them one" if self.unjudged else ""
+        return UserError(f"nothing of {run.path} is left: {self.left_out()}{hint}")
 
     def left_out(self) -> str:
         """What did not pass so far, in words; empty where all did."""
@@ -41,8 +45,9 @@ class Choice:
         }
         return ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
 
-    def _passes(self, pair: Question, score: float | None) -> bool:
-        if self.only and not self.only({**pair.model_dump(), "score": score}):
+    def passes(self, item: Question | Rejected | Mapping[str, Any], score: float | None) -> bool:
+        """Whether it is chosen; counted where it is not."""
+        if self.only and not self.only({**keys_of(item), "score": score}):
             self.unfit += 1
         elif self.min_score is None:
             return True

@@ -46,9 +46,14 @@ def find_place(to: Path, run: Run) -> Place:
         )
     if ending and to.is_dir():
         raise UserError(f"--to {to} is a folder; name a file, such as {to / 'train.jsonl'}")
-    if _within(to, run.path / "disciplines") or (_same(to.parent, run.path) and to.name in _OF_A_RUN):
-        raise UserError(f"--to {to} lies where the run keeps its own files; name another place")
+    keep_out_of_the_run(to, run, "--to")
     return Place(to, ending)
+
+
+def keep_out_of_the_run(to: Path, run: Run, flag: str) -> None:
+    """Raises UserError where a file of this name would lie among the run's own."""
+    if _within(to, run.path / "disciplines") or (_same(to.parent, run.path) and to.name in _OF_A_RUN):
+        raise UserError(f"{flag} {to} lies where the run keeps its own files; name another place")
 
 
 _OF_A_RUN = {f"{name}.jsonl" for name in (*FILES, "batch")}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from glan_dspy.errors import UserError
 from glan_dspy.records import Instruction, Question
 from glan_dspy.run import lines
 from glan_dspy.run.decisions import dropped
-from glan_dspy.run.store import Run
+from glan_dspy.run.lines import Line
+from glan_dspy.run.store import Run, Shelf
 
 
 @dataclass
@@ -26,17 +28,31 @@ def accepted(run: Run, *, held_out: bool = False, spoilt: Spoilt | None = None) 
     Memory holds the ids of one discipline.
     """
     for discipline in run.disciplines():
-        shelf = run.shelf(discipline)
-        seen = set(dropped(shelf))
-        path = shelf.path / f"{'holdout' if held_out else 'instructions'}.jsonl"
-        for raw in lines.whole(path):
-            pair = _pair(raw)
-            if pair is None:
-                if spoilt:
-                    spoilt.count, spoilt.first = spoilt.count + 1, spoilt.first or str(path)
-            elif pair.id not in seen:
-                seen.add(pair.id)
-                yield pair
+        yield from accepted_in(run.shelf(discipline), held_out=held_out, spoilt=spoilt)
+
+
+def accepted_in(
+    shelf: Shelf,
+    *,
+    held_out: bool = False,
+    spoilt: Spoilt | None = None,
+    fits: Callable[[Line], bool] | None = None,
+) -> Iterator[Instruction]:
+    """Those of one discipline; with `fits` those whose lines do, which is told before a line is made a pair."""
+    seen = set(dropped(shelf))
+    path = shelf.path / f"{'holdout' if held_out else 'instructions'}.jsonl"
+    for raw in lines.whole(path):
+        line = lines.parsed(raw) if fits else None
+        if fits and line and isinstance(line.get("id"), str) and (line["id"] in seen or not fits(line)):
+            seen.add(line["id"])
+            continue
+        pair = _pair(raw)
+        if pair is None:
+            if spoilt:
+                spoilt.count, spoilt.first = spoilt.count + 1, spoilt.first or str(path)
+        elif pair.id not in seen:
+            seen.add(pair.id)
+            yield pair
 
 
 def _pair(raw: bytes) -> Instruction | None:
@@ -50,7 +66,22 @@ def _pair(raw: bytes) -> Instruction | None:
 def questions(run: Run) -> Iterator[Question]:
     """Every question once that passed its gates, discipline by discipline; those of the test set are none of them."""
     for discipline in run.disciplines():
-        shelf = run.shelf(discipline)
-        newest = {question.id: question for question in shelf.questions() if not question.held_out}
-        fallen = {item.id for item in shelf.rejected()} - shelf.ids("instructions")
-        yield from (question for id, question in newest.items() if id not in fallen)
+        yield from questions_in(run.shelf(discipline))
+
+
+def questions_in(shelf: Shelf) -> Iterator[Question]:
+    """Those of one discipline."""
+    newest = {question.id: question for question in shelf.questions() if not question.held_out}
+    fallen = {item.id for item in shelf.rejected()} - shelf.ids("instructions")
+    yield from (question for id, question in newest.items() if id not in fallen)
+
+
+def no_pairs(run: Run, held_out: bool, spoilt: Spoilt) -> UserError:
+    """What is wrong with a run in which no pair was found."""
+    path = run.path
+    if spoilt.count:
+        return UserError(f"{path} holds no pair: {spoilt.count:,} lines are none, the first in {spoilt.first}")
+    if held_out:
+        return UserError(f"{path} has no test set; a run that is begun with --holdout 50 keeps one apart")
+    kind = run.about().get("kind", "generate")
+    return UserError(f"{path} has no accepted pairs yet; `glan {kind} -o {path}` goes on with it")

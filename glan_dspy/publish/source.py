@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from glan_dspy.errors import UserError
 from glan_dspy.publish.formats import TRAINING_FORMATS
-from glan_dspy.publish.pairs import Spoilt, accepted, questions
+from glan_dspy.publish.pairs import Spoilt, accepted, no_pairs, questions
 from glan_dspy.publish.wanted import Wanted
 from glan_dspy.records import Question
 from glan_dspy.run.store import Run
@@ -21,7 +21,7 @@ class Source:
         self.kind = "Test" if wanted.held_out else "Instructions"
         if next(self._read(), None) is None:
             if self.spoilt.count or wanted.held_out or wanted.form != "azure" or next(questions(run), None) is None:
-                raise self._nothing()
+                raise no_pairs(run, wanted.held_out, self.spoilt)
             self.kind = "Questions"
 
     def pairs(self) -> Iterator[Question]:
@@ -41,11 +41,3 @@ class Source:
                 "--allow-rehearsal exports them all the same"
             )
         return pair
-
-    def _nothing(self) -> UserError:
-        path, spoilt = self.run.path, self.spoilt
-        if spoilt.count:
-            return UserError(f"{path} holds no pair: {spoilt.count:,} lines are none, the first in {spoilt.first}")
-        if self.wanted.held_out:
-            return UserError(f"{path} has no test set; a run that is begun with --holdout 50 keeps one apart")
-        return UserError(f"{path} has no accepted pairs yet; `glan generate -o {path}` goes on with it")

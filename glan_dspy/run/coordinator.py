@@ -258,8 +258,10 @@ class Coordinator:
         if not self._stops:
             self._stop_all()
 
-    def _hear_bug(self, member: Member, text: str) -> None:
-        self.outcome.bugs.append(text)
+    def _hear_bug(self, member: Member, what: dict[str, Any]) -> None:
+        self.outcome.bugs.append(what["text"])
+        if what["ends"] and not self._stops:
+            self._stop_all()  # it is no discipline's: the next worker would meet it as well
 
     # --- leases -----------------------------------------------------------------------------------------
 

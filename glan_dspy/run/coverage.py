@@ -22,21 +22,26 @@ Files are streamed, one discipline at a time, so a run that is still going may b
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any, Literal
 
 from glan_dspy.run.decisions import dropped
 from glan_dspy.run.lines import Line
+from glan_dspy.run.reading import ReadOnce
 from glan_dspy.run.store import Run, Shelf
 from glan_dspy.run.variety import Novelty, Sample, share
 
-__all__ = ["coverage"]
+__all__ = ["Coverage", "coverage", "novelty"]
 
 _ALIKE = frozenset({"duplicate", "near_duplicate"})
 
-Names = set[tuple[str, str]]
-"""Of sessions or of key concepts, each with the id of its syllabus."""
+Source = Literal["instructions", "questions"]
+"""What is counted: the pairs, or of a run that has none yet its questions."""
+
+Names = defaultdict[str, set[str]]
+"""Of sessions or of key concepts, by the id of their syllabus."""
 
 
 def coverage(run: Run) -> dict[str, Any]:
@@ -48,16 +53,52 @@ def coverage(run: Run) -> dict[str, Any]:
     Raises UserError for no run.
     """
     disciplines = run.disciplines()
-    found = _Found()
-    for discipline in sorted(disciplines, key=lambda discipline: discipline.id):  # the first ones are a fair sample
-        found.add(discipline.name, run.shelf(discipline))
-    return found.told([discipline.name for discipline in disciplines])
+    found = Coverage()
+    for discipline in disciplines:
+        found.add(discipline.name, ReadOnce(run.shelf(discipline).path))
+    return found.told([discipline.name for discipline in disciplines], novelty(run))
 
 
-class _Found:
+def novelty(run: Run, of: Source = "instructions") -> Novelty:
+    """How much new questions still bring, told by the first disciplines by id, which are a fair sample."""
+    found = Novelty()
+    for discipline in sorted(run.disciplines(), key=lambda discipline: discipline.id):
+        for record in Records(ReadOnce(run.shelf(discipline).path), of):
+            found.add(record["question"])
+        found.close()
+        if found.enough:
+            break
+    return found
+
+
+class Records:
+    """Each accepted pair of a discipline once, without what `curate` dropped; or each question that did not fall."""
+
+    def __init__(self, shelf: Shelf, of: Source) -> None:
+        self.shelf, self.of = shelf, of
+        self.spoilt = 0
+        """Lines passed over that hold something, and none of these: edited by hand."""
+
+    def __iter__(self) -> Iterator[Line]:
+        left_out = set(dropped(self.shelf) if self.of == "instructions" else self.shelf.ids("rejected"))
+        texts = ("id", "question", "answer")[: 3 if self.of == "instructions" else 2]
+        for line in self.shelf.read(self.of):
+            if not _has(line, texts):
+                self.spoilt += 1
+            elif line["id"] not in left_out:
+                left_out.add(line["id"])
+                yield line
+
+
+def _look_away(_: Line) -> None:
+    """For who has no use for the single pair."""
+
+
+class Coverage:
     """Sums over the disciplines of a run."""
 
-    def __init__(self) -> None:
+    def __init__(self, of: Source = "instructions") -> None:
+        self.of: Source = of
         self.sessions, self.concepts = _Use(), _Use()
         self.pairs: Counter[str] = Counter()
         self.levels: Counter[str] = Counter()
@@ -65,47 +106,48 @@ class _Found:
         self.strategies: Counter[str] = Counter()
         self.questions: Counter[str] = Counter()
         self.alike: Counter[str] = Counter()
-        self.sample, self.novelty = Sample(), Novelty()
+        self.sample = Sample()
+        self.spoilt = 0
+        """Lines that hold no pair though they hold something."""
 
-    def add(self, name: str, shelf: Shelf) -> None:
-        """Counts one discipline in."""
-        self.levels.update(dict.fromkeys(map(_level, shelf.read("subjects")), 0))
-        curated = dropped(shelf)
-        accepted = self._count_pairs(name, shelf, curated)
-        self._count_questions(name, shelf, accepted, curated)
-
-    def _count_pairs(self, name: str, shelf: Shelf, curated: Mapping[str, str]) -> set[str]:
-        """The ids of all accepted pairs; those that were dropped since are not counted."""
-        used_sessions, used_concepts, accepted = Names(), Names(), set[str]()
-        for pair in _pairs(shelf):
-            if pair["id"] in accepted:
-                continue
-            accepted.add(pair["id"])
-            if pair["id"] not in curated:
-                used_sessions.update(_names(pair, "sessions"))
-                used_concepts.update(_names(pair, "key_concepts"))
-                self._count(name, pair)
-        self.novelty.close()
+    def add(self, name: str, shelf: ReadOnce, each: Callable[[Line], None] = _look_away) -> None:
+        """Counts one discipline in. `each` gets every pair that is counted, for what else is to be known of it."""
+        self.levels.update(dict.fromkeys(map(level_of, shelf.read("subjects")), 0))
+        used_sessions, used_concepts, pairs = Names(set), Names(set), Records(shelf, self.of)
+        for pair in pairs:
+            syllabus = pair.get("syllabus_id")
+            if isinstance(syllabus, str):
+                _use(used_sessions[syllabus], pair.get("sessions"))
+                _use(used_concepts[syllabus], pair.get("key_concepts"))
+            self.pairs[name] += 1
+            self.levels[level_of(pair)] += 1
+            self.strategies[str(pair.get("strategy") or "")] += 1
+            self.sample.add(pair["id"], pair["question"], pair.get("answer") or "")
+            each(pair)
+        self.spoilt += pairs.spoilt
         sessions, concepts = _designed(shelf)
         self.sessions.add(used_sessions, sessions)
         self.concepts.add(used_concepts, concepts)
-        return accepted
+        self._count_questions(name, shelf)
 
-    def _count(self, name: str, pair: Line) -> None:
-        self.pairs[name] += 1
-        self.levels[_level(pair)] += 1
-        self.strategies[str(pair.get("strategy") or "")] += 1
-        self.sample.add(pair["id"], pair["question"], pair["answer"])
-        self.novelty.add(pair["question"])
-
-    def _count_questions(self, name: str, shelf: Shelf, accepted: set[str], curated: Mapping[str, str]) -> None:
+    def _count_questions(self, name: str, shelf: Shelf) -> None:
+        accepted = shelf.ids("instructions")
         made = accepted | shelf.ids("holdout")
         fell = {id: reason for id, reason in _rejected_questions(shelf) if id not in made}
-        fell |= {id: reason for id, reason in curated.items() if id in accepted}
+        fell |= {id: reason for id, reason in dropped(shelf).items() if id in accepted}
         self.questions[name] += len(made | fell.keys() | shelf.ids("questions"))
         self.alike[name] += sum(reason in _ALIKE for reason in fell.values())
 
-    def told(self, names: list[str]) -> dict[str, Any]:
+    def merge(self, other: Coverage) -> None:
+        """Counts in what another has counted, of other disciplines."""
+        self.sessions.merge(other.sessions)
+        self.concepts.merge(other.concepts)
+        for name in ("pairs", "levels", "strategies", "questions", "alike"):
+            getattr(self, name).update(getattr(other, name))
+        self.sample.merge(other.sample)
+        self.spoilt += other.spoilt
+
+    def told(self, names: list[str], novelty: Novelty) -> dict[str, Any]:
         return {
             "pairs": self.pairs.total(),
             "sessions": self.sessions.told(),
@@ -121,7 +163,7 @@ class _Found:
                 "share": share(self.alike.total(), self.questions.total()),
                 "disciplines": {n: share(self.alike[n], self.questions[n]) for n in names if self.questions[n]},
             },
-            "new_phrases": self.novelty.told(),
+            "new_phrases": novelty.told(),
         }
 
 
@@ -132,17 +174,16 @@ class _Use:
         self.used = self.all = 0
 
     def add(self, used: Names, all: Names) -> None:
-        self.used += len(used & all)  # a syllabus that was made anew has others than its older pairs name
-        self.all += len(all)
+        # A syllabus that was made anew has others than its older pairs name.
+        self.used += sum(len(names & all[syllabus]) for syllabus, names in used.items() if syllabus in all)
+        self.all += sum(map(len, all.values()))
+
+    def merge(self, other: _Use) -> None:
+        self.used += other.used
+        self.all += other.all
 
     def told(self) -> dict[str, Any]:
         return {"used": self.used, "of": self.all, "share": share(self.used, self.all)}
-
-
-def _pairs(shelf: Shelf) -> Iterator[Line]:
-    for line in shelf.read("instructions"):
-        if all(isinstance(line.get(key), str) for key in ("id", "question", "answer")):
-            yield line
 
 
 def _rejected_questions(shelf: Shelf) -> Iterator[tuple[str, str]]:
@@ -154,20 +195,31 @@ def _rejected_questions(shelf: Shelf) -> Iterator[tuple[str, str]]:
 
 def _designed(shelf: Shelf) -> tuple[Names, Names]:
     """All sessions, and all key concepts."""
-    sessions, concepts = Names(), Names()
+    sessions, concepts = Names(set), Names(set)
     for syllabus in shelf.syllabi().values():
         for session in syllabus.sessions:
-            sessions.add((syllabus.id, session.name))
-            concepts.update((syllabus.id, concept) for concept in session.key_concepts)
+            sessions[syllabus.id].add(session.name)
+            concepts[syllabus.id].update(session.key_concepts)
     return sessions, concepts
 
 
-def _names(pair: Line, key: str) -> Names:
-    names, syllabus = pair.get(key), str(pair.get("syllabus_id", ""))
-    return {(syllabus, name) for name in names if isinstance(name, str)} if isinstance(names, list) else set()
+def _has(line: Line, texts: tuple[str, ...]) -> bool:
+    """Whether there is something to read under each of these keys."""
+    for key in texts:
+        text = line.get(key)
+        if not isinstance(text, str) or not text or text.isspace():
+            return False
+    return True
 
 
-def _level(line: Line) -> str:
+def _use(used: set[str], names: object) -> None:
+    """Adds the names of a record; what else somebody wrote there is no name of a syllabus, or cannot be one."""
+    if isinstance(names, list):
+        with suppress(TypeError):
+            used.update(names)
+
+
+def level_of(line: Line) -> str:
     """`300` for 300 to 399; the level of an imported question may be any text. Empty for none."""
     level = line.get("level")
     return str(level // 100 * 100) if isinstance(level, int) else level if isinstance(level, str) else ""

@@ -191,6 +191,10 @@ class Crew:
 
         return job
 
+    def forget(self, discipline: Discipline) -> None:
+        """Has the discipline's files counted again when it is opened again: whoever opens it has other numbers."""
+        self._opened.discard(discipline.id)
+
     def add(self, branch: Branch, lane: str, jobs: Iterable[Work], *, key: Key = ()) -> None:
         guarded = [partial(self._guarded, branch, job) for job in jobs]
         branch.jobs += len(guarded)

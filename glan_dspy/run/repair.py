@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from glan_dspy.errors import UserError
+from glan_dspy.filtering import keys_of
 from glan_dspy.gates.contamination import Overlap
 from glan_dspy.program import GLAN, open_program
 from glan_dspy.records import Question, Rejected, Subject, Syllabus, question_id
@@ -45,7 +46,7 @@ def repair(
     require_models(settings)
     benchmarks = benchmarks_of(settings)
     with run.lock():
-        chosen = {d.id: [item for item in fallen(run.shelf(d)) if where(view(item))] for d in run.disciplines()}
+        chosen = {d.id: [item for item in fallen(run.shelf(d)) if where(keys_of(item))] for d in run.disciplines()}
         if not any(chosen.values()):
             raise UserError(f"no rejected item of {run.path} fits --where {text!r}; `glan status` tells the reasons")
         counts = Counter[str]()
@@ -74,11 +75,6 @@ def is_whole(item: Rejected) -> bool:
     except ValueError:
         return False
     return item.stage == "syllabus" or bool(item.item.get("subject_id"))
-
-
-def view(item: Rejected) -> dict[str, Any]:
-    """What `--where` sees: the item's own keys, and those of its rejection."""
-    return {**item.item, "id": item.id, "stage": item.stage, "reason": item.reason, "detail": item.detail}
 
 
 def note(run: Run, settings: Settings, text: str, items: int) -> None:

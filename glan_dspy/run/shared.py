@@ -63,7 +63,7 @@ class SharedPace:
         news = self._tell()
         news["served"].append(tokens or 0)
         if headers:
-            news["headers"] = limits_in(headers)
+            news["headers"] = {str(k).lower(): str(v) for k, v in headers.items() if "ratelimit" in k.lower()}
 
     def refused(self, sent_at: float, retry_after: float | None = None) -> None:
         self._tell()["refused"].append([sent_at, retry_after])
@@ -86,12 +86,6 @@ class SharedPace:
         self._telling = False
         news, self._news = self._news, _no_news()
         self.send({"pace": {"name": self.name, **news}})
-
-
-def limits_in(headers: Mapping[str, str]) -> dict[str, str]:
-    """What of a reply's headers tells of limits, with names as JSON and the coordinator know them: aiohttp's are of a
-    kind of their own, written as the server likes."""
-    return {lower: value for name, value in headers.items() if (lower := str(name).lower()).startswith("x-ratelimit-")}
 
 
 def _no_news() -> dict[str, Any]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from glan_dspy.gates.language import can_tell
-from glan_dspy.records import Rejected, syllabus_id
+from glan_dspy.records import Discipline, Rejected, syllabus_id
 from glan_dspy.run.decisions import dropped
 from glan_dspy.run.store import Run, Shelf
 from glan_dspy.sampling import count_combinations
@@ -38,18 +38,41 @@ def status(run: Run) -> dict[str, Any]:
 
 def survey(run: Run) -> Survey:
     """The run's files read once."""
+    plan, found = plan_of(run), Survey()
+    for discipline in run.disciplines():
+        shelf = run.shelf(discipline)
+        found.add(shelf, plan.settings, plan.imported, plan.share(discipline))
+        found.add_calls(shelf)
+    found.add_calls(run.root_shelf())
+    found.end(plan)
+    return found
+
+
+class Plan(NamedTuple):
+    """What a run is to bring, as run.json has it."""
+
+    settings: Settings
+    imported: bool
+    """Whether its questions came from a file."""
+    shares: dict[str, int] | None
+    """Pairs by a discipline's id, where a number of pairs was asked for."""
+
+    def share(self, discipline: Discipline) -> int | None:
+        return None if self.shares is None else self.shares.get(discipline.id, 0)
+
+
+def plan_of(run: Run) -> Plan:
+    """Raises UserError for no run."""
     about = run.about()
     settings = Settings.model_construct(**{**Settings().model_dump(), **about["settings"]})
-    found = Survey()
     shares = (about.get("quota") or {}).get("shares") if settings.num_pairs else None
-    for discipline in run.disciplines():
-        share = shares.get(discipline.id, 0) if shares is not None else None
-        found.add(run.shelf(discipline), settings, imported=about.get("kind") == "answer", share=share)
-    found.complete &= found.disciplines > 0
-    if settings.gates and not can_tell(settings.language):
-        found.language_not_told = found.instructions
-    found.add_calls(run.root_shelf())
-    return found
+    return Plan(settings, about.get("kind") == "answer", shares)
+
+
+def standing(shelf: Shelf) -> dict[str, Rejected]:
+    """The newest reject of each item that was not accepted since."""
+    made = shelf.ids("instructions") | shelf.ids("holdout") | shelf.ids("syllabi")
+    return {item.id: item for item in shelf.rejected() if item.id not in made}
 
 
 def asked_for_test(shelf: Shelf, rejects: Iterable[Rejected]) -> dict[str, str]:
@@ -84,12 +107,13 @@ class Survey:
         return max(0.0, self.last_call - self.first_call) / 60
 
     def add(self, shelf: Shelf, settings: Settings, imported: bool, share: int | None = None) -> None:
-        """Counts one discipline in. `share`: the pairs it is to bring, where a number of pairs was asked for."""
+        """Counts one discipline in, but for its calls.
+
+        `share`: the pairs it is to bring, where a number of pairs was asked for.
+        """
         self.disciplines += 1
-        self.add_calls(shelf)
         accepted, held_out = shelf.ids("instructions"), shelf.ids("holdout")
-        made = accepted | held_out | shelf.ids("syllabi")
-        rejects = {item.id: item for item in shelf.rejected() if item.id not in made}
+        rejects = standing(shelf)
         self.rejected.update(item.reason for item in rejects.values())
         questions = shelf.ids("questions")
         self.questions += len(questions)
@@ -133,6 +157,25 @@ class Survey:
         test_set = for_test.keys() - rejects.keys() if settings.generate_question_only else held_out
         self.complete &= len(done) - above - len(done & for_test.keys()) >= planned
         self.complete &= designed and len(test_set) >= settings.holdout
+
+    def merge(self, other: Survey) -> None:
+        """Counts in what another has counted, of other disciplines."""
+        for name, value in vars(other).items():
+            match value:
+                case Counter():
+                    getattr(self, name).update(value)
+                case bool():
+                    setattr(self, name, getattr(self, name) and value)
+                case int() | float() if name not in ("first_call", "last_call"):
+                    setattr(self, name, getattr(self, name) + value)
+        self.first_call = min(self.first_call, other.first_call)
+        self.last_call = max(self.last_call, other.last_call)
+
+    def end(self, plan: Plan) -> None:
+        """What can be said once every discipline is counted."""
+        self.complete &= self.disciplines > 0
+        if plan.settings.gates and not can_tell(plan.settings.language):
+            self.language_not_told = self.instructions
 
     def add_calls(self, shelf: Shelf) -> None:
         for line in shelf.read("calls"):

@@ -167,14 +167,21 @@ VERSION = 1
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Puts the file in place at once: whoever reads it sees the old one or the new one, whole."""
+    """Puts the file in place at once: whoever reads it sees the old one or the new one, whole.
+
+    Where that fails, nothing new is left.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with beside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 ROOM = 1 << 20

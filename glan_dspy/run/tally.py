@@ -65,7 +65,6 @@ class Tally:
     def plain(self) -> dict[str, Any]:
         """As JSON has it; `tally_of` reads it again."""
         values = ((one.name, getattr(self, one.name)) for one in fields(self))
-        # Not dataclasses.asdict: until Python 3.12 it makes a Counter of the pairs of a Counter.
         return {name: dict(value) if isinstance(value, Counter) else value for name, value in values}
 
 

@@ -42,6 +42,11 @@ class Sample:
         elif place > self._heap[0][0]:
             heapq.heapreplace(self._heap, (place, id, question, answer))
 
+    def merge(self, other: Sample) -> None:
+        """Takes in the pairs that another has kept."""
+        for _, id, question, answer in other._heap:
+            self.add(id, question, answer)
+
     def told(self) -> dict[str, Any]:
         """How many pairs they are, and `distinct` of one, two and three words of their questions and answers."""
         questions = [words_of(question)[:_LONGEST] for _, _, question, _ in self._heap]
@@ -65,29 +70,40 @@ def distinct(texts: Sequence[Sequence[str]], size: int) -> float | None:
 
 
 class Novelty:
-    """How much is new in the first tenth of each discipline's questions, and how much in the last."""
+    """How much is new in the first tenth of each discipline's questions, in the second, and so on to the last."""
 
     def __init__(self) -> None:
         self.questions = 0
-        self._first, self._last = (0, 0), (0, 0)
+        self._sums = [(0, 0)] * 10
         self._phrases, self._found = Phrases(), list[tuple[int, int]]()
+
+    @property
+    def enough(self) -> bool:
+        """Whether so many questions were measured that more would tell nothing new."""
+        return self.questions >= _ENOUGH
 
     def add(self, question: str) -> None:
         """The next question of a discipline; passed over once enough were measured."""
-        if self.questions < _ENOUGH:
+        if not self.enough:
             self._found.append(self._phrases.add(words_of(question)))
 
     def close(self) -> None:
         """The discipline has no more; one with fewer than 10 questions does not count."""
         if len(self._found) >= _FEWEST:
             tenth = len(self._found) // 10
-            self._first = _sum([self._first, *self._found[:tenth]])
-            self._last = _sum([self._last, *self._found[-tenth:]])
+            starts = [*range(0, 9 * tenth, tenth), len(self._found) - tenth]
+            parts = [self._found[start : start + tenth] for start in starts]
+            self._sums = [_sum([sums, *part]) for sums, part in zip(self._sums, parts, strict=True)]
             self.questions += len(self._found)
         self._phrases, self._found = Phrases(), []
 
+    @property
+    def tenths(self) -> list[float | None]:
+        """The share of new phrases in each."""
+        return [share(*sums) for sums in self._sums]
+
     def told(self) -> dict[str, Any]:
-        return {"first_tenth": share(*self._first), "last_tenth": share(*self._last), "questions": self.questions}
+        return {"first_tenth": self.tenths[0], "last_tenth": self.tenths[-1], "questions": self.questions}
 
 
 class Phrases:
@@ -110,7 +126,8 @@ class Phrases:
     def add(self, words: Sequence[str]) -> tuple[int, int]:
         """(new phrases, phrases) of one text; one that it has twice counts once."""
         codes, every = list(map(self._codes.__getitem__, words)), self._every
-        phrases = {_mixed(a, b, c) for a, b, c in zip(codes, codes[1:], codes[2:], strict=False)}
+        # One number for three words, in their order; its lowest bits are as good as random.
+        phrases = {a * 4294967311 + b * 2147483659 + c for a, b, c in zip(codes, codes[1:], codes[2:], strict=False)}
         if every > 1:
             phrases = {phrase for phrase in phrases if phrase % every == 0}
         before = len(self._seen)
@@ -128,11 +145,6 @@ class _Codes(dict[str, int]):
     def __missing__(self, word: str) -> int:
         code = self[word] = crc32(word.encode("utf-8", "replace"))
         return code
-
-
-def _mixed(a: int, b: int, c: int) -> int:
-    """One number for three, in their order; its lowest bits are as good as random."""
-    return a * 4294967311 + b * 2147483659 + c
 
 
 def share(part: int, whole: int) -> float | None:

@@ -34,17 +34,18 @@ class Outbox:
 
     def __init__(self, deliver: Callable[[bytes], None]) -> None:
         self._deliver = deliver
-        self._messages: list[Message] = []
+        self._messages: list[bytes] = []
 
     def send(self, message: Message) -> None:
+        data = orjson.dumps(message)  # here, so that what cannot be said fails whoever says it
         if not self._messages:
             asyncio.get_running_loop().call_soon(self.flush)
-        self._messages.append(message)
+        self._messages.append(data)
 
     def flush(self) -> None:
         if self._messages:
             messages, self._messages = self._messages, []
-            self._deliver(orjson.dumps(messages))
+            self._deliver(b"[%b]" % b",".join(messages))
 
 
 def frame(data: bytes) -> bytes:

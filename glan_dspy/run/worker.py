@@ -144,6 +144,7 @@ class Leasing:
             return await self.walk.crew.work()
         finally:
             reporting.cancel()
+            self.report()  # of what a stop leaves unfinished too
 
     def _take_share(self, place: int, count: int) -> None:
         """Runs its part of the jobs that may run at once in all; at least one of each kind."""
@@ -166,6 +167,7 @@ class Leasing:
         self.report()
         id, crew = branch.discipline.id, self.walk.crew
         del self.tallies[id], self._told[id]
+        crew.forget(branch.discipline)
         unfinished = branch.failed or self.walk.pool.stopping
         self.desk.send({"closed": {"id": id, "failed": branch.failed, "open": unfinished, "why": crew.outcome.why}})
 
@@ -190,6 +192,7 @@ class Leasing:
 
 async def work(desk: Desk, hearing: Awaitable[None]) -> None:
     """Walks what the coordinator leases, from its welcome to its end. `hearing` ends where the coordinator is gone."""
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: _bug_in_a_callback(desk, context))
     listening = asyncio.ensure_future(hearing)
     welcome = await desk.welcome
     settings = Settings.model_validate(welcome["settings"])
@@ -208,13 +211,21 @@ async def work(desk: Desk, hearing: Awaitable[None]) -> None:
                 pacer=desk.pacer,
             )
             for text in outcome.bugs:
-                desk.send({"bug": text})
+                desk.send({"bug": {"text": text, "ends": False}})
         except Exception:
-            desk.send({"bug": traceback.format_exc()})
+            desk.send({"bug": {"text": traceback.format_exc(), "ends": True}})
             raise
         finally:
             desk.outbox.flush()
             listening.cancel()
+
+
+def _bug_in_a_callback(desk: Desk, context: dict[str, Any]) -> None:
+    """Says so at once, and ends the work: a message may have been lost, and somebody would wait for it for ever."""
+    error = context.get("exception")
+    text = "".join(traceback.format_exception(error)) if error else str(context.get("message"))
+    desk.send({"bug": {"text": text, "ends": True}})
+    desk.on_stop()
 
 
 def walk_of(kind: str, run: Run, glan: GLAN, benchmarks: Overlap | None) -> Walk:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from glan_dspy.cli.main import as_written_elsewhere, run
-from tests.loopback_thread import environment, pairs, rows, running, start
+from tests.loopback_thread import command, environment, pairs, rows, running, start
 
 DEBUG = ("--model-name", "rehearsal", "--language", "English", "--recipe", "debug")
 Glan = Callable[..., tuple[int, str, str]]
@@ -160,6 +160,15 @@ def test_a_run_of_another_kind_is_left_alone(glan: Glan) -> None:
     Path("q.jsonl").write_text('{"question": "Q?", "subject": "S", "level": 100, "subtopics": []}\n')
     code, _, err = glan("answer", "--questions-filepath", "q.jsonl", "-o", "r")
     assert code == 1 and "begun by `glan generate`" in err
+
+
+def test_plan_asks_no_network_for_prices() -> None:
+    env = {name: value for name, value in environment().items() if name != "LITELLM_LOCAL_MODEL_COST_MAP"}
+    # Nothing answers at this address: a fetch would fail, and DSPy would say so.
+    env["LITELLM_MODEL_COST_MAP_URL"] = "http://127.0.0.1:9/prices.json"
+    words = command("plan", "--model-name", "gpt-4o-mini", "--discipline", "Optics")
+    done = subprocess.run(words, env=env, capture_output=True, text=True, encoding="utf-8")
+    assert (done.returncode, done.stderr) == (0, "") and "price snapshot" in done.stdout
 
 
 def test_plan_counts_the_calls_of_each_stage(glan: Glan) -> None:

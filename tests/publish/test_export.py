@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +16,7 @@ from glan_dspy.cli.main import run as glan
 from glan_dspy.errors import UserError
 from glan_dspy.publish.formats import Wording
 from glan_dspy.run.store import Run
-from tests.publish.made import add, ids, make_run, names, pair, put, read
+from tests.publish.made import add, files_end_at, ids, make_run, names, pair, put, read
 
 ENDINGS = [".jsonl", ".jsonl.zst", ".parquet"]
 PAIRS = [pair(number, name) for name in ("Optics", "Algebra") for number in range(20)]
@@ -103,17 +100,6 @@ def test_each_id_comes_once_and_what_curate_dropped_never(run: Run, tmp_path: Pa
 
 
 # --- nothing half, nothing lost --------------------------------------------------------------------------------
-
-
-@contextmanager
-def files_end_at(size: int) -> Iterator[None]:
-    """A disk on which no file gets larger than this many bytes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.fixture
@@ -222,7 +208,7 @@ def test_a_run_of_spoilt_lines_only_says_so(run: Run, tmp_path: Path) -> None:
         (("--to", "out", "--format", "azure", "--split", "a=0.5,b=0.5"), "--to out/azure.jsonl"),
         (("--to", "out.parquet", "--format", "azure"), "--format azure is JSON lines; name a folder or out.jsonl"),
         (("--to", "out.jsonl", "--only", "level >"), "--only 'level >': column"),
-        (("--to", "out.jsonl", "--only", "level > 900"), "nothing of run is left to export: 40 do not fit --only"),
+        (("--to", "out.jsonl", "--only", "level > 900"), "nothing of run is left: 40 do not fit --only"),
         (("--to", "out.jsonl", "--holdout"), "run has no test set"),
         (("--to", "run"), "--to run is a folder that holds disciplines, run.json; name a new one"),
         (("--to", "run/disciplines/optics.jsonl"), "where the run keeps its own files"),

@@ -1,0 +1,1 @@
+"""`glan report`: a run as one page for a browser."""
