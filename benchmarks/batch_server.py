@@ -22,7 +22,7 @@ import orjson
 from aiohttp import web
 from dspy import lm15
 
-from benchmarks.loopback import reply_of, request_of
+from benchmarks.loopback import reply_of, request_of, serve
 from glan_dspy.engines.base import CALL, Call
 from glan_dspy.engines.rehearsal import RehearsalEngine
 
@@ -80,6 +80,15 @@ class BatchServer:
         self._seen: Counter[str] = Counter()
         self._holds: list[Hold] = []
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def paid(self) -> Counter[str]:
+        return self.bought
+
+    @property
+    def in_flight(self) -> int:
+        """Batches that are being computed."""
+        return len(self._tasks)
 
     def hold(self, point: Point) -> Hold:
         """From now on the first request to come to the point waits there."""
@@ -285,17 +294,6 @@ def missing(kind: str, id: str) -> web.Response:
 
 def failed(status: int, message: str) -> web.Response:
     return web.json_response({"error": {"message": message, "type": "invalid_request_error"}}, status=status)
-
-
-async def serve(server: BatchServer, port: int = 0) -> tuple[web.AppRunner, int]:
-    """Starts it on 127.0.0.1 and gives back its runner and port (a free one for 0)."""
-    runner = web.AppRunner(server.app(), access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", port)
-    await site.start()
-    listening = site._server
-    assert isinstance(listening, asyncio.Server)
-    return runner, int(listening.sockets[0].getsockname()[1])
 
 
 async def _forever(server: BatchServer, port: int) -> None:

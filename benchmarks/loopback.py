@@ -15,7 +15,7 @@ import json
 import math
 import time
 from collections import Counter
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from aiohttp import web
@@ -27,6 +27,10 @@ from glan_dspy.engines.journal import refusal_of, text_of
 from glan_dspy.engines.rehearsal import RehearsalEngine
 
 Json = dict[str, Any]
+
+
+class Serves(Protocol):
+    def app(self) -> web.Application: ...
 
 
 class Bucket:
@@ -61,6 +65,11 @@ class Loopback:
         """The last 50 requests, newest last."""
         self.in_flight = self.most_in_flight = 0
         self.prompt_tokens = self.completion_tokens = 0
+
+    @property
+    def paid(self) -> Counter[str]:
+        """How often each request was answered, and so charged for."""
+        return self.answered
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=1 << 26)
@@ -144,15 +153,15 @@ def failed(error: lm15.LM15Error) -> web.Response:
     return web.Response(status=status, headers=headers, text=text, content_type="application/json")
 
 
-async def serve(loopback: Loopback, port: int = 0) -> tuple[web.AppRunner, int]:
-    """Starts it on 127.0.0.1 and gives back its runner and port (a free one for 0)."""
-    runner = web.AppRunner(loopback.app(), access_log=None)
+async def serve(server: Serves, port: int = 0) -> tuple[web.AppRunner, int]:
+    """Starts it on 127.0.0.1 and gives back its runner and port (a free one for 0). It ends without a goodbye."""
+    runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=0)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port, backlog=4096)
     await site.start()
-    server = site._server
-    assert isinstance(server, asyncio.Server)
-    return runner, int(server.sockets[0].getsockname()[1])
+    listening = site._server
+    assert isinstance(listening, asyncio.Server)
+    return runner, int(listening.sockets[0].getsockname()[1])
 
 
 async def _forever(model: str, port: int) -> None:

@@ -6,9 +6,7 @@ question. So whoever holds a record can tell whether it is the right one.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ import orjson
 from aiohttp import web
 
 from glan_dspy.engines.rehearsal_ask import inputs_of, items_of
+from tests.serving import hosted
 
 Json = dict[str, Any]
 Who = tuple[str, str]
@@ -39,6 +38,7 @@ REASONS = {
 """Replies that cannot be used, with the reason under which such an item is to be rejected."""
 
 HARMLESS = ("usage_missing", "usage_nonsense")
+GOOD = ("well", *HARMLESS)
 
 STRUCTURED_ONLY = ("invalid_json", "wrong_shape")
 KINDS = (*TRANSPORT, *REASONS, *HARMLESS)
@@ -63,12 +63,37 @@ class BadServer:
         """To whom, in order: a kind of fault, or "well"."""
         self.said: dict[Who, str] = {}
         """The text of the last reply to each."""
+        self.in_flight = 0
+
+    def app(self) -> web.Application:
+        return Completions(self).app()
+
+    @property
+    def paid(self) -> Counter[str]:
+        """How often each was answered, well or not."""
+        return Counter({repr(who): sum(kind not in TRANSPORT for kind in kinds) for who, kinds in self.done.items()})
+
+    @property
+    def paid_again(self) -> int:
+        """Replies to those that had a good one already."""
+        after = 0
+        for kinds in self.done.values():
+            good = next((place for place, kind in enumerate(kinds) if kind in GOOD), len(kinds))
+            after += sum(kind not in TRANSPORT for kind in kinds[good + 1 :])
+        return after
 
     @property
     def kinds(self) -> Counter[str]:
         return Counter(kind for kinds in self.done.values() for kind in kinds)
 
     async def complete(self, http: web.Request) -> web.StreamResponse:
+        self.in_flight += 1
+        try:
+            return await self._complete(http)
+        finally:
+            self.in_flight -= 1
+
+    async def _complete(self, http: web.Request) -> web.StreamResponse:
         raw = await http.read()
         body = orjson.loads(raw)
         who, text = reply_to(inputs_of(body["messages"][-1]["content"]))
@@ -177,24 +202,17 @@ class Server(Protocol):
 @contextmanager
 def running(server: Server) -> Iterator[str]:
     """The base URL while the context lasts; the server has a thread of its own."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
+    with hosted(Completions(server)) as host:
+        yield host.base_url
 
-    async def start() -> tuple[web.AppRunner, int]:
+
+class Completions:
+    """A server of this one address."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+
+    def app(self) -> web.Application:
         app = web.Application()
-        app.router.add_post("/v1/chat/completions", server.complete)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)
-        await site.start()
-        return runner, site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
-
-    runner, port = asyncio.run_coroutine_threadsafe(start(), loop).result()
-    try:
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+        app.router.add_post("/v1/chat/completions", self.server.complete)
+        return app

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.processes import Forking
 
 # hypothesis examples share a test's fixtures, so the environment is cleaned once before them: that is what is wanted.
 _PREFIXES = ("GLAN_", "OPENAI_", "AZURE_OPENAI_")
@@ -15,3 +20,19 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.upper().startswith(_PREFIXES)]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "true")
+
+
+@pytest.fixture(scope="session")
+def glan() -> Iterator[Forking]:
+    """Begins `glan` commands in processes of their own, at once: what they import was imported once."""
+    from tests.processes import Forking
+
+    forking = Forking()
+    yield forking
+    forking.close()
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    from tests.faults.table import summary
+
+    summary(terminalreporter)

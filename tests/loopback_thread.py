@@ -2,43 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import subprocess
 import sys
-import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.loopback import Bucket, Loopback, serve
+from benchmarks.loopback import Bucket, Loopback
+from tests.serving import hosted
 
 
 @contextmanager
 def running(model: str = "rehearsal", bucket: Bucket | None = None) -> Iterator[tuple[str, Loopback]]:
     """(base URL, the server's state) while the context lasts."""
-    loopback = Loopback(model, bucket)
-    with serving(loopback) as address:
+    with serving(loopback := Loopback(model, bucket)) as address:
         yield address, loopback
 
 
 @contextmanager
 def serving(loopback: Loopback) -> Iterator[str]:
     """The base URL of a server while the context lasts."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    runner, port = asyncio.run_coroutine_threadsafe(serve(loopback), loop).result()
-    try:
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    with hosted(loopback) as host:
+        yield host.base_url
 
 
 def counts(base_url: str) -> dict[str, int]:
@@ -47,8 +36,8 @@ def counts(base_url: str) -> dict[str, int]:
     return found
 
 
-def command(*words: str) -> list[str]:
-    return [sys.executable, "-c", "from glan_dspy.cli import main; main()", *words]
+def command(*words: str, before: str = "") -> list[str]:
+    return [sys.executable, "-c", f"{before}\nfrom glan_dspy.cli import main; main()", *words]
 
 
 def glan(*words: str, cwd: Path, check: int | None = 0, **env: str) -> subprocess.CompletedProcess[str]:

@@ -17,7 +17,8 @@ from glan_dspy.errors import Stopped, UserError
 
 DONE, MEND, USAGE, STOPPED, BUG = 0, 1, 2, 3, 70
 CTRL_C = 130
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""Full, full for this user, read-only: wherever it strikes, it is the user's to mend."""
 
 COMMANDS = {
     "generate": "Make a dataset, or go on with one.",
@@ -111,7 +112,10 @@ def run(argv: Sequence[str]) -> int:
         if isinstance(error, OSError) and (error.filename or error.errno in FULL):
             # What may not be read, or is a folder; a disk that is full: somebody must mend that.
             where = error.filename or "the output"
-            return _say(f"cannot {'write' if error.errno in FULL else 'read or write'} {where}: {error.strerror}", MEND)
+            if error.errno in FULL:
+                full = f"cannot write {where}: {error.strerror}"
+                return _say(f"{full}: make room, or write elsewhere, and give the same command again", MEND)
+            return _say(f"cannot read or write {where}: {error.strerror}", MEND)
         import traceback
 
         traceback.print_exc()

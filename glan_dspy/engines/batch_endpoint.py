@@ -29,8 +29,8 @@ UPLOAD_SECONDS = 1800.0
 """How long one file may take to go up or come down."""
 TRIES = 8
 """Times an upload or a creation is tried. Looking and downloading have no limit: those replies are paid for."""
-CLOCKS_DIFFER = 3600.0
-"""Seconds by which our clock and the endpoint's may be apart."""
+CLOCKS_DIFFER = 86400.0
+"""Seconds by which our clock and the endpoint's may be apart: ours may have been wrong by a time zone, or a day."""
 
 
 class BatchEndpoint:

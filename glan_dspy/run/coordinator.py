@@ -105,7 +105,7 @@ class Coordinator:
 
     def join(self, name: str, send: Callable[[Message], None]) -> Member:
         """Welcomes a worker: it gets the settings, and asks for disciplines from then on."""
-        purse = Purse(self.budget, send) if self.budget else None
+        purse = Purse(self.budget, send, self._cannot_write) if self.budget else None
         member = self.members[name] = Member(name, send, Paces(self._hard, self._paces, send), purse)
         send(
             {
@@ -180,6 +180,10 @@ class Coordinator:
         self.outcome.interrupted = True
         self._stop_all()
 
+    def _cannot_write(self, error: OSError) -> None:
+        self.outcome.reason = self.outcome.reason or f"cannot write to {self.run.path}: {error.strerror or error}"
+        self._stop_all()
+
     def _stop_all(self) -> None:
         self._stops += 1
         for pace in self._paces.values():
@@ -243,7 +247,10 @@ class Coordinator:
 
     def _hear_forms(self, member: Member, forms: dict[str, Any]) -> None:
         self._forms = {**self._forms, **forms}
-        self.run.write_about({**self.run.about(), "forms": self._forms})
+        try:
+            self.run.write_about({**self.run.about(), "forms": self._forms})
+        except OSError as error:
+            self._cannot_write(error)
 
     def _hear_stopping(self, member: Member, what: dict[str, str]) -> None:
         self.outcome.reason = self.outcome.reason or what["reason"]

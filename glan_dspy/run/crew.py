@@ -105,7 +105,7 @@ class Crew:
             for number in handled:
                 asyncio.get_running_loop().remove_signal_handler(number)
             for branch in self.open.values():
-                branch.shelf.close()
+                self._close(branch)
         return self.outcome
 
     def stop(self) -> None:
@@ -144,7 +144,10 @@ class Crew:
         while True:
             await asyncio.sleep(1)
             for branch in list(self.open.values()):
-                await asyncio.to_thread(branch.shelf.sync)
+                try:
+                    await asyncio.to_thread(branch.shelf.sync)
+                except OSError as error:
+                    self._cannot_write(branch, error)
             if self.synced is not None:
                 self.synced.sync()
 
@@ -209,13 +212,13 @@ class Crew:
         except ENDS_THE_RUN as error:
             self._end_by(error)
         except OSError as error:
-            self._end(f"cannot write to {branch.shelf.path}: {error.strerror or error}")
+            self._cannot_write(branch, error)
         except LMUnexpectedError as error:
             # A line of calls.jsonl is written below DSPy, which takes any error there for its own.
             if isinstance(error.__cause__, Fenced):
                 self._fenced(branch, error.__cause__)
             elif isinstance(error.__cause__, OSError):
-                self._end(f"cannot write to {branch.shelf.path}: {error.__cause__.strerror or error.__cause__}")
+                self._cannot_write(branch, error.__cause__)
             else:
                 self._bug(branch)
         except LMError as error:
@@ -226,6 +229,16 @@ class Crew:
             branch.jobs -= 1
             if branch.jobs == 0:
                 self._branch_done(branch)
+
+    def _cannot_write(self, branch: Branch, error: OSError) -> None:
+        self._end(f"cannot write to {branch.shelf.path}: {error.strerror or error}")
+
+    def _close(self, branch: Branch) -> None:
+        """Lets go of its files; some disks only say now that there was no room."""
+        try:
+            branch.close()
+        except OSError as error:
+            self._cannot_write(branch, error)
 
     def _fenced(self, branch: Branch, error: Fenced) -> None:
         """Another process goes on with the discipline: what this one still had to do of it is not done."""
@@ -253,7 +266,7 @@ class Crew:
         log.warning("%s: no reply, left open for a rerun: %s", branch.discipline.name, first_line(error))
 
     def _branch_done(self, branch: Branch) -> None:
-        branch.close()
+        self._close(branch)
         del self.open[branch.discipline.id]
         self._doors.release()
         if branch.failed:

@@ -48,9 +48,11 @@ class Appender:
 
     def close(self) -> None:
         if self._file >= 0:
-            self.sync()
-            os.close(self._file)
-            self._file = -1
+            try:
+                self.sync()
+            finally:
+                os.close(self._file)
+                self._file = -1
 
 
 def dump(line: Line) -> bytes:
@@ -100,13 +102,8 @@ def read(path: Path) -> Iterator[Line]:
 
 
 def ids(path: Path) -> Iterator[str]:
-    """The ids of a file's lines, which stand first in each: found without parsing the rest."""
-    for raw in whole(path):
-        end = raw.find(b'"', 7)
-        if raw.startswith(b'{"id":"') and b"\\" not in (id_ := raw[7:end]) and id_.isascii():
-            yield id_.decode()
-        elif (id := _parsed_id(raw)) is not None:
-            yield id
+    """The ids of a file's lines. Each is parsed: a line that was spoilt behind its id holds nothing that is there."""
+    return (id for line in read(path) if isinstance(id := line.get("id"), str))
 
 
 def about(path: Path, wanted: Callable[[str], bool], key: str = "id") -> Iterator[Line]:
@@ -144,12 +141,6 @@ def holding(path: Path, needle: bytes) -> Iterator[bytes]:
                 yield block[block.rfind(b"\n", 0, at) + 1 : end].removeprefix(_BOM)
                 at = block.find(needle, end, whole_until)
             rest = block[whole_until:]
-
-
-def _parsed_id(raw: bytes) -> str | None:
-    """Of a line that was written otherwise than here, or whose id has characters that JSON escapes."""
-    line = parsed(raw)
-    return line["id"] if line is not None and isinstance(line.get("id"), str) else None
 
 
 def parsed(raw: bytes) -> Line | None:

@@ -20,8 +20,7 @@ _IDS_KEPT = frozenset({"instructions", "holdout", "questions", "syllabi"})
 class ReadOnce(Shelf):
     """A shelf that remembers the ids it has come by, the subjects, the syllabi and the rejects.
 
-    It never writes. Of a line that only its id was taken from nothing else is looked at. Memory holds what is
-    remembered, until the shelf is let go of.
+    It never writes. Memory holds what is remembered, until the shelf is let go of.
     """
 
     def __init__(self, path: Path) -> None:

@@ -81,10 +81,10 @@ class Paces:
 
 
 class Purse:
-    """Room in the budget, given to one worker."""
+    """Room in the budget, given to one worker. `broken` hears that a reservation cannot be written down."""
 
-    def __init__(self, budget: Budget, send: Send) -> None:
-        self.budget, self.send = budget, send
+    def __init__(self, budget: Budget, send: Send, broken: Callable[[OSError], None]) -> None:
+        self.budget, self.send, self.broken = budget, send, broken
         self._held: set[str] = set()
         self._waiting: dict[str, asyncio.Task[None]] = {}
 
@@ -100,6 +100,9 @@ class Purse:
             why = str(error)
         except Stopped:
             why = "stopped"
+        except OSError as error:
+            why = "stopped"
+            self.broken(error)
         finally:
             self._waiting.pop(id, None)
         self.send({"room": [id, why]})

@@ -21,6 +21,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -75,12 +76,12 @@ class Shelf:
             appender.sync()
 
     def close(self) -> None:
-        for appender in self._open.values():
-            appender.close()
-        self._open.clear()
-        if self._claim:
-            self._claim.release()
-            self._claim = None
+        with ExitStack() as everything:  # also what comes after one that cannot be closed well
+            if self._claim:
+                everything.callback(self._claim.release)
+                self._claim = None
+            while self._open:
+                everything.callback(self._open.popitem()[1].close)
 
     # --- the records, as the last line about each id has them ---
 
@@ -177,6 +178,19 @@ def write_whole(path: Path, data: bytes) -> None:
         raise
 
 
+ROOM = 1 << 20
+"""Bytes that must be free before anything is asked: what comes back has to go somewhere, and is paid for."""
+
+
+def require_room(folder: Path) -> None:
+    """Raises OSError where that much cannot be written. A trial, because a quota is in no figure of the system's."""
+    trial = folder / ".room"
+    try:
+        trial.write_bytes(bytes(ROOM))
+    finally:
+        trial.unlink(missing_ok=True)
+
+
 class Lock:
     """One writer a run. The lock is the operating system's, so a killed process leaves none behind."""
 
@@ -190,15 +204,21 @@ class Lock:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
             self._holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+            require_room(self.path)
         except Timeout:
             try:
                 holder = self._holder.read_text(encoding="utf-8")
             except OSError:
-                holder = "another process"
-            raise UserError(f"{self.path} is being written by {holder}; wait for it, or use another --out") from None
+                holder = ""
+            raise UserError(
+                f"{self.path} is being written by {holder or 'another process'}; wait for it, or use another --out"
+            ) from None
         except OSError as error:
             self._lock.release()
-            raise UserError(f"cannot write to {self.path}: {error.strerror}; choose another --out") from None
+            raise UserError(
+                f"cannot write to {self.path}: {error.strerror}; make room there and give the same command again, or "
+                "choose another --out"
+            ) from None
         return self
 
     def __exit__(self, *_: object) -> None:

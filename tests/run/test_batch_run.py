@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.batch_server import BatchServer, Faults, Point
-from tests.batch_thread import Glan, running, until
+from tests.batch_thread import running
 from tests.loopback_thread import pairs, rows
+from tests.processes import Command, Forking, ended, until
 
 PAIRS, CALLS = 20, 3 + 2 * 20
 """What a discipline has of each."""
-
-
-@pytest.fixture(scope="module")
-def glan() -> Iterator[Glan]:
-    glan = Glan()
-    yield glan
-    glan.close()
 
 
 def words(base_url: str, disciplines: int = 3) -> list[str]:
@@ -44,9 +36,9 @@ def journal(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
 
 
-def test_a_run_goes_through_one_batch_a_generation_and_leaves_no_replies_behind(glan: Glan, tmp_path: Path) -> None:
+def test_a_run_goes_through_one_batch_a_generation_and_leaves_no_replies_behind(glan: Forking, tmp_path: Path) -> None:
     with running(faults=Faults(delay=0.1)) as (base_url, server):
-        glan.run(tmp_path, *words(base_url, 6))
+        ended(glan, tmp_path, *words(base_url, 6))
         check_whole(tmp_path, server, 6)
         assert len(server.batches) < 12  # four generations; a slow machine may split some
         lines = journal(tmp_path)
@@ -55,7 +47,7 @@ def test_a_run_goes_through_one_batch_a_generation_and_leaves_no_replies_behind(
         calls = rows(tmp_path / "run", "calls")
         assert len(calls) == 6 * CALLS and all(call["finish_reason"] == "stop" for call in calls)
         # A second command has nothing to ask, and sends nothing.
-        glan.run(tmp_path, "generate", "-o", "run", "--base-url", base_url)
+        ended(glan, tmp_path, "generate", "-o", "run", "--base-url", base_url)
         assert sum(server.bought.values()) == 6 * CALLS
 
 
@@ -64,7 +56,7 @@ MORE = [(point, nth) for point, _ in POINTS for nth in (1, 2, 3, 4) if (point, n
 
 
 @pytest.mark.parametrize(("point", "nth"), [*POINTS, *(pytest.param(*more, marks=pytest.mark.long) for more in MORE)])
-def test_a_kill_buys_nothing_twice(glan: Glan, tmp_path: Path, point: Point, nth: int) -> None:
+def test_a_kill_buys_nothing_twice(glan: Forking, tmp_path: Path, point: Point, nth: int) -> None:
     """Before the upload, after it, after the creation that was never heard of, while waiting, while downloading."""
     with running(faults=Faults(delay=0.05)) as (base_url, server):
         for _ in range(nth - 1):
@@ -73,57 +65,49 @@ def test_a_kill_buys_nothing_twice(glan: Glan, tmp_path: Path, point: Point, nth
         hold = server.hold(point)
         process = glan.start(tmp_path, *words(base_url))
         until(hold.reached.is_set)
-        assert glan.kill(process) == -signal.SIGKILL
+        assert process.kill() == -signal.SIGKILL
         hold.go_on.set()
-        glan.run(tmp_path, "generate", "-o", "run")
+        ended(glan, tmp_path, "generate", "-o", "run")
         check_whole(tmp_path, server)
 
 
-def test_kills_while_replies_are_being_written_lose_and_buy_nothing(glan: Glan, tmp_path: Path) -> None:
+def test_kills_while_replies_are_being_written_lose_and_buy_nothing(glan: Forking, tmp_path: Path) -> None:
     dealt = 0
     with running() as (base_url, server):
         for goal in (1, 20, 40):
             process = glan.start(tmp_path, *words(base_url))
             until_written(tmp_path, goal, process)
-            dealt += glan.kill(process) == -signal.SIGKILL
-        glan.run(tmp_path, *words(base_url))
+            dealt += process.kill() == -signal.SIGKILL
+        ended(glan, tmp_path, *words(base_url))
         check_whole(tmp_path, server)
     assert dealt >= 1
 
 
-def until_written(folder: Path, goal: int, process: int) -> None:
+def until_written(folder: Path, goal: int, process: Command) -> None:
     """Until there are so many pairs, or the process has ended before it could be killed."""
 
     def written() -> bool:
         files = (folder / "run").glob("disciplines/*/instructions.jsonl")
-        return sum(file.read_bytes().count(b"\n") for file in files) >= goal or not alive(process)
+        return sum(file.read_bytes().count(b"\n") for file in files) >= goal or not process.running
 
     until(written)
 
 
-def alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def test_ctrl_c_ends_at_once_and_the_next_command_takes_the_batch_on(glan: Glan, tmp_path: Path) -> None:
+def test_ctrl_c_ends_at_once_and_the_next_command_takes_the_batch_on(glan: Forking, tmp_path: Path) -> None:
     with running() as (base_url, server):
         look = server.hold("look")
         process = glan.start(tmp_path, *words(base_url))
         until(look.reached.is_set)
         server.faults.delay = 0.0
-        assert glan.kill(process, signal.SIGINT) == 3
+        assert process.kill(signal.SIGINT) == 3
         look.go_on.set()
-        assert "go on with: glan generate -o run" in (tmp_path / "said").read_text()
+        assert "go on with: glan generate -o run" in process.last_line
         assert len(server.batches) == 1
-        glan.run(tmp_path, "generate", "-o", "run")
+        ended(glan, tmp_path, "generate", "-o", "run")
         check_whole(tmp_path, server)
 
 
-def test_kills_do_not_use_up_the_cap(glan: Glan, tmp_path: Path) -> None:
+def test_kills_do_not_use_up_the_cap(glan: Forking, tmp_path: Path) -> None:
     """What stands in a batch is asked for again and reserved once; a new reservation each time would pass the cap."""
     money = ["--max-cost", "40", "--price-in", "100", "--price-out", "400"]
     with running() as (base_url, server):
@@ -131,36 +115,36 @@ def test_kills_do_not_use_up_the_cap(glan: Glan, tmp_path: Path) -> None:
             look = server.hold("look")
             process = glan.start(tmp_path, *words(base_url), *money)
             until(look.reached.is_set)
-            glan.kill(process, signal.SIGKILL)
+            process.kill()
             look.go_on.set()
-        glan.run(tmp_path, *words(base_url), *money)
+        ended(glan, tmp_path, *words(base_url), *money)
         check_whole(tmp_path, server)
 
 
-def test_lines_that_fail_or_are_missing_and_expired_batches_heal(glan: Glan, tmp_path: Path) -> None:
+def test_lines_that_fail_or_are_missing_and_expired_batches_heal(glan: Forking, tmp_path: Path) -> None:
     faults = Faults(line_errors=0.1, lost_lines=0.1, expire_after=[2, 1, 0, 3, 0, 20], half_files=2, lost_answers=1)
     with running(faults=faults, page=2) as (base_url, server):
-        glan.run(tmp_path, *words(base_url))
+        ended(glan, tmp_path, *words(base_url))
         check_whole(tmp_path, server)
         assert server.custom_ids.total() > 3 * CALLS
 
 
-def test_a_refused_batch_ends_the_run_with_what_the_endpoint_said(glan: Glan, tmp_path: Path) -> None:
+def test_a_refused_batch_ends_the_run_with_what_the_endpoint_said(glan: Forking, tmp_path: Path) -> None:
     with running(faults=Faults(refuse=["The batch's model does not exist"])) as (base_url, server):
-        said = glan.run(tmp_path, *words(base_url, 6), check=1)
+        said = ended(glan, tmp_path, *words(base_url, 6), check=1).said
         assert "The batch's model does not exist" in said and "Traceback" not in said
-        glan.run(tmp_path, "generate", "-o", "run")
+        ended(glan, tmp_path, "generate", "-o", "run")
         check_whole(tmp_path, server, 6)
 
 
-def test_a_taxonomy_comes_through_a_batch_too(glan: Glan, tmp_path: Path) -> None:
+def test_a_taxonomy_comes_through_a_batch_too(glan: Forking, tmp_path: Path) -> None:
     with running() as (base_url, server):
         ask = ["generate", "-o", "run", "--batch", "--base-url", base_url, "--model-name", "sim"]
-        glan.run(tmp_path, *ask, "--generate-disciplines", check=3)
+        ended(glan, tmp_path, *ask, "--generate-disciplines", check=3)
         assert (tmp_path / "run" / "disciplines.txt").exists() and len(server.batches) == 1
         assert journal(tmp_path)[-1]["event"] == "done"
 
 
-def test_the_simulated_model_has_no_batches(glan: Glan, tmp_path: Path) -> None:
-    said = glan.run(tmp_path, "generate", "--batch", "--model-name", "rehearsal", "--discipline", "A", check=1)
+def test_the_simulated_model_has_no_batches(glan: Forking, tmp_path: Path) -> None:
+    said = ended(glan, tmp_path, "generate", "--batch", "--model-name", "rehearsal", "--discipline", "A", check=1).said
     assert "--batch" in said and len(said.splitlines()) == 1 and not (tmp_path / "runs").exists()

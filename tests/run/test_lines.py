@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from glan_dspy.run.lines import Appender, read
+from glan_dspy.run.lines import Appender, ids, read
 
 resource = pytest.importorskip("resource")
 
@@ -44,3 +44,9 @@ def test_an_appender_goes_on_after_the_last_whole_line(tmp_path: Path) -> None:
     appender.append({"id": "b"}, {"id": "c"})
     assert [line["id"] for line in read(path)] == ["a", "b", "c"]
     appender.close()
+
+
+def test_a_line_that_is_spoilt_behind_its_id_has_none(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    path.write_bytes(b'{"id":"a","x":1}\n{"id":"b","x":"\xff"}\n{"id":"c"\n{"id":"\xff"}\n{"id":5}\n{}\n{"id":"d"}\r\n')
+    assert list(ids(path)) == ["a", "d"]
