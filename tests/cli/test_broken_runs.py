@@ -48,7 +48,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("whole") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "true")
-        words = ("--model-name", "rehearsal?wrong_language=0.4", "--language", "English", "--recipe", "debug")
+        words = ("--model-name", "rehearsal?wrong_language=0.3", "--language", "English", "--recipe", "debug")
         more = ("--num-questions-per-iteration", "4", "--holdout", "1", "--discipline", "Optics", "--discipline", "Art")
         assert glan(("generate", *words, *more, "-o", str(path))) == 0
         assert glan(("judge", str(path), "--model-name-for-judge", "rehearsal", "--votes", "1")) == 0
