@@ -82,7 +82,8 @@ def bars(walk: Shown, console: Console) -> Iterator[None]:
         _update(rows, answers, tally.instructions, planned)
         return Group(rows, Text(summary(walk, time.monotonic() - started), style="dim", overflow="ellipsis"))
 
-    with Live(get_renderable=show, console=console, refresh_per_second=4, transient=True):
+    # What is printed on standard output meanwhile is not ours: Ray prints there (run/cluster_session.py).
+    with Live(get_renderable=show, console=console, refresh_per_second=4, transient=True, redirect_stdout=False):
         yield
 
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -106,6 +106,7 @@ class Cluster:
         )
         self._numbers = count(1)
         self._tasks: dict[int, Any] = {}
+        self._let_go: set[int] = set()
         self._unfit = ""
         """Why the last place was given up."""
 
@@ -157,7 +158,7 @@ class Cluster:
             watching.cancel()
             working.cancel()
             await asyncio.gather(watching, working, return_exceptions=True)
-            self._end(self._tasks, force=True)
+            self._end(list(self._tasks))
 
     # --- workers --------------------------------------------------------------------------------------
 
@@ -169,15 +170,13 @@ class Cluster:
             ended = await self._worker(number)
             left = orjson.loads(await self.office.leave.remote(number, ended.lost or "ended", ended.blame))
             lost = 0 if left["leased"] else lost + 1
-            if ended.lost:
-                print(f"glan: worker {number} {ended.lost}; what it had goes on from its files", file=sys.stderr)
             if ended.bug:
                 await self.office.struck.remote(ended.bug)
             if not left["more"]:
                 return
             if ended.unfit or lost == MOST_LOSSES:
                 self._unfit = ended.unfit or f"{lost} workers, one after the other, ended before they had begun"
-                print(f"glan: one worker less: {self._unfit}", file=sys.stderr)
+                warnings.warn(f"one worker less: {self._unfit}", UserWarning, stacklevel=2)
                 return
 
     async def _worker(self, number: int) -> Ended:
@@ -186,18 +185,8 @@ class Cluster:
         self._tasks[number] = task = self._task.remote(number, self.given)
         try:
             return Ended(**orjson.loads(await task))
-        except exceptions.TaskCancelledError:
-            return Ended()  # it was not needed any more
-        except exceptions.RayTaskError as error:
-            return Ended(
-                unfit=f"no worker begins there ({_first_line(error.cause or error)}): is glan-dspy on all nodes?"
-            )
-        except (exceptions.NodeDiedError, exceptions.LocalRayletDiedError):
-            return Ended("was lost with its machine", blame=False)
-        except exceptions.OutOfMemoryError:
-            return Ended("was ended by Ray, because its machine ran out of memory")
         except exceptions.RayError as error:
-            return Ended(f"was lost ({type(error).__name__})")
+            return Ended() if number in self._let_go else how(error)
         finally:
             del self._tasks[number]
 
@@ -211,20 +200,35 @@ class Cluster:
             now = time.monotonic()
             if snapshot["told"]:
                 told_at = told_at or now
-                joined = set(snapshot["joined"])
-                self._end({n: task for n, task in self._tasks.items() if n not in joined}, force=False)
-                if now > told_at + GRACE:
-                    self._end(self._tasks, force=True)
+                late = now > told_at + GRACE
+                self._end([n for n in self._tasks if late or n not in snapshot["joined"]])
             elif now > began + ROOM and not (snapshot["joined"] or asked_for_room):
                 asked_for_room = True
-                print(f"glan: no worker has begun within {ROOM:.0f} s; is a CPU of the cluster free?", file=sys.stderr)
+                text = f"no worker has begun within {ROOM:.0f} s; is a CPU of the cluster free?"
+                warnings.warn(text, UserWarning, stacklevel=2)
             await asyncio.sleep(max(EVERY, 20 * (now - asked)))
 
-    def _end(self, tasks: dict[int, Any], *, force: bool) -> None:
+    def _end(self, numbers: list[int]) -> None:
         import ray
 
-        for task in tasks.values():
-            ray.cancel(task, force=force)
+        for number in numbers:
+            if number not in self._let_go:
+                self._let_go.add(number)
+                ray.cancel(self._tasks[number], force=True)
+
+
+def how(error: Exception) -> Ended:
+    """How a worker ended whose task did not come back."""
+    from ray import exceptions
+
+    if isinstance(error, exceptions.RayTaskError):
+        why = _first_line(error.cause or error)
+        return Ended(unfit=f"no worker begins there ({why}): is glan-dspy on all nodes?")
+    if isinstance(error, (exceptions.NodeDiedError, exceptions.LocalRayletDiedError)):
+        return Ended("was lost with its machine", blame=False)
+    if isinstance(error, exceptions.OutOfMemoryError):
+        return Ended("was ended by Ray, because its machine ran out of memory")
+    return Ended(f"was lost ({type(error).__name__})")
 
 
 def _first_line(error: object) -> str:

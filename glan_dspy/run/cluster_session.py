@@ -21,6 +21,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from functools import lru_cache
@@ -64,8 +65,7 @@ def ray_session(settings: Settings) -> Iterator[int]:
         return
     require_ray(settings)
     assert settings.ray
-    own = {_LOOPBACK_ONLY: "0", "RAY_AUTH_TOKEN": _token(), "RAY_AUTH_MODE": None}
-    with _environment({**_SILENCE, **(own if settings.ray == "local" else {})}):
+    with _environment({**_SILENCE, **(_own() if settings.ray == "local" else {})}):
         import ray  # only now: it reads some of its settings when it is imported
 
         if ray.is_initialized():
@@ -87,7 +87,11 @@ def _begun(workers: int) -> Iterator[int]:
                           _temp_dir=str(folder)):  # fmt: skip
             yield workers
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        for _ in range(20):  # its last processes may still be writing there
+            shutil.rmtree(folder, ignore_errors=True)
+            if not folder.exists():
+                break
+            time.sleep(0.2)
 
 
 @contextmanager
@@ -196,9 +200,6 @@ def _cpus(address: str) -> int:
     return cpus
 
 
-_LOOPBACK_ONLY = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-"""0: Ray keeps to 127.0.0.1, on every system."""
-
 _SILENCE: dict[str, str | None] = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_COLOR_PREFIX": "0",
@@ -226,6 +227,11 @@ def _set(values: dict[str, str | None]) -> None:
 
 
 @lru_cache
-def _token() -> str:
-    """Of all Rays that this process begins: Ray reads it once."""
-    return secrets.token_hex(32)
+def _own() -> dict[str, str | None]:
+    """What a Ray of our own begins with; with one token for all that this process begins, since Ray reads it once."""
+    return {
+        "RAY_AUTH_MODE": "token" if "ray" not in sys.modules else None,  # imported, it has read the mode; it says token
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # so it keeps to 127.0.0.1, on every system
+        "RAY_worker_niceness": "0",  # else 15: workers that wait for whatever else the machine does
+    }
