@@ -7,6 +7,7 @@
     sizes          `disciplines.txt` holds three disciplines, a round two questions where the page says no number,
                    --recipe large and paper are debug, --num-pairs is at most 20, --holdout 2
     batches        are sent and looked for at once, not every minute
+    clusters       --ray auto is off, and /shared is a folder of the page's directory
     plan           is none of these: it sends nothing, so it runs as written, with the whole disciplines.txt
 """
 
@@ -166,10 +167,12 @@ def in_shell(text: str) -> tuple[str, int]:
 
 def smaller(words: list[str]) -> list[str]:
     """The command with the sizes of a test."""
-    words = list(words)
+    words = [re.sub(r"^/shared/", "shared/", word) for word in words]
     for at, word in enumerate(words[:-1]):
         if word == "--recipe" and words[at + 1] in ("large", "paper"):
             words[at + 1] = "debug"
+        if word == "--ray":
+            words[at + 1] = "off"
         if word in MOST and words[at + 1].isdigit():
             words[at + 1] = str(min(int(words[at + 1]), MOST[word]))
     return words
