@@ -25,6 +25,8 @@ SKIPPED = {
     "uv run python -m benchmarks.": "takes minutes",
     "uv run python docs/make_settings.py": "writes into the repository; tested below",
     "vllm serve": "needs a graphics card",
+    "ray ": "begins a cluster; tests/run/test_cluster.py has one",
+    "glan generate --ray": "needs that cluster",
     "ollama pull": "needs the network",
     "OLLAMA_CONTEXT_LENGTH=16384 OLLAMA_NUM_PARALLEL=4 ollama serve": "a server of its own",
     "python -m tests.optimize.teachable": "the test's server has these models too",
