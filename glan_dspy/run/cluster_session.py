@@ -202,6 +202,7 @@ def _cpus(address: str) -> int:
 
 _SILENCE: dict[str, str | None] = {
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # else, under `uv run`, the current folder is sent to all nodes
     "RAY_COLOR_PREFIX": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else a warning about GPUs that nobody asked for
 }
