@@ -24,7 +24,8 @@ def uses_of(run: Run, settings: Settings) -> dict[str, Use]:
     """
     then = priors(Settings.model_construct(**{**Settings().model_dump(), **run.about()["settings"]}))
     now = priors(settings)
-    return {stage: scaled(use, now[stage], then[stage]) for stage, use in measured(run).items()}
+    # What was judged of it is in the same files, and no part of making a run.
+    return {stage: scaled(use, now[stage], then[stage]) for stage, use in measured(run).items() if stage in now}
 
 
 def scaled(use: Use, now: Use, then: Use) -> Use:

@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 from collections import deque
-from typing import Any
 
 from glan_dspy.run.coordinator import Coordinator, Member
 from glan_dspy.run.wire import Message, Outbox, frame, read_frame
@@ -129,7 +128,6 @@ async def _main() -> None:
     from glan_dspy.run.worker import Desk, end_at_once, work
 
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(_end_by_a_bug)
     out = os.dup(1)
     os.dup2(2, 1)  # whatever is printed goes to stderr, and never between two frames
     reader = asyncio.StreamReader(limit=1 << 20)
@@ -147,13 +145,6 @@ async def _main() -> None:
     finally:
         transport.close()
         await ending.said
-
-
-def _end_by_a_bug(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """A callback that broke has told the coordinator nothing: rather dead, and replaced, than waited for for ever."""
-    loop.default_exception_handler(context)
-    if "handle" in context:
-        os._exit(70)
 
 
 if __name__ == "__main__":

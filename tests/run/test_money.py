@@ -26,6 +26,7 @@ from glan_dspy.pricing import tariffs_of
 from glan_dspy.records import Discipline
 from glan_dspy.run import ledger
 from glan_dspy.run.generate import generate
+from glan_dspy.run.judge import Wanted, judge
 from glan_dspy.run.money import open_budget
 from glan_dspy.run.pilot import bytes_a_pair, uses_of
 from glan_dspy.run.plan import hours, plan, total_dollars
@@ -332,6 +333,14 @@ def test_a_pilot_tells_what_a_larger_run_takes(tmp_path: Path) -> None:
     told = sum(row.prompt_tokens.low for row in rows), sum(row.prompt_tokens.high for row in rows)
     assert told[0] * 0.97 < large.prompt_tokens < told[1] * 1.03
     assert (bytes_a_pair(Run(tmp_path / "pilot")) or 0) > 1000
+
+
+def test_a_pilot_that_was_judged_tells_what_it_told_before(tmp_path: Path) -> None:
+    settings, run = Settings(model_name="rehearsal", language="English"), Run(tmp_path / "pilot")
+    generate(run, settings, disciplines(1))
+    before = uses_of(run, settings)
+    judge(run, settings, Wanted())
+    assert uses_of(run, settings) == before
 
 
 def test_a_pilot_with_short_syllabi_is_stretched_by_the_priors(tmp_path: Path) -> None:
