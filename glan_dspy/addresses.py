@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from glan_dspy.engines.endpoint import Endpoint
 from glan_dspy.errors import UserError
-from glan_dspy.settings import Settings
+from glan_dspy.settings import Settings, wrong_in_address
 
 if TYPE_CHECKING:
     from glan_dspy.engines.provider import Provider
@@ -28,7 +28,12 @@ def endpoint_for(settings: Settings, for_answer: bool) -> Endpoint:
 
 
 def endpoint_of(settings: Settings) -> Endpoint:
+    """Raises UserError for an address in the environment that is none."""
     azure = bool(os.environ.get("AZURE_OPENAI_ENDPOINT")) and not settings.base_url
+    variable = "AZURE_OPENAI_ENDPOINT" if azure else "OPENAI_BASE_URL"
+    address = "" if settings.base_url else os.environ.get(variable)
+    if address and (wrong := wrong_in_address(address)):
+        raise UserError(f"{variable} {wrong}")  # without its value: it may hold a password
     return Endpoint(
         base_url=settings.base_url or os.environ.get("OPENAI_BASE_URL") or None,
         key_variable="AZURE_OPENAI_API_KEY" if azure else "OPENAI_API_KEY",
@@ -57,6 +62,7 @@ def bare_name(model: str, settings: Settings, for_answer: bool) -> str:
 
 
 def require_key(endpoint: Endpoint, model: str) -> None:
+    require_printable(endpoint)
     if endpoint.key() or (endpoint.base_url and not endpoint.azure):
         return
     raise UserError(
@@ -65,9 +71,19 @@ def require_key(endpoint: Endpoint, model: str) -> None:
     )
 
 
+def require_printable(endpoint: Endpoint) -> None:
+    """Raises UserError for a key that cannot stand in a request: the error of whoever sends it might show it."""
+    key = endpoint.key() or ""
+    if not (key.isascii() and key.isprintable()):
+        raise UserError(
+            f"{endpoint.key_variable} holds a line break, or a letter that no key has; set it to the key alone"
+        )
+
+
 def require_provider_key(provider: Provider, model: str, endpoint: Endpoint) -> None:
     if endpoint.extra_headers:
         raise UserError(f"--extra-header goes to OpenAI-compatible endpoints only, not to {provider.id} ({model!r})")
+    require_printable(endpoint)
     key, named = endpoint.key(), endpoint.key_variable
     if missing := f"set {named}" if named and not key else provider.missing(key):
         raise UserError(

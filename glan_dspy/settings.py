@@ -285,10 +285,8 @@ class Settings(BaseModel):
     @field_validator("base_url", "answer_base_url")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("http://", "https://")):
-            raise ValueError("starts with http:// or https://, e.g. http://localhost:8000/v1")
-        if value is not None and "@" in value.split("/")[2]:
-            raise ValueError("holds no password: keys come from the environment (OPENAI_API_KEY)")
+        if value is not None and (wrong := wrong_in_address(value)):
+            raise ValueError(wrong)
         return value
 
     @field_validator("ray")
@@ -322,9 +320,18 @@ class Settings(BaseModel):
     @field_validator("extra_header")
     @classmethod
     def _headers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(":" in line for line in value):
-            raise ValueError("is 'Name: value'")
+        if not all(":" in line and line.isprintable() for line in value):
+            raise ValueError("is 'Name: value', on one line")
         return value
+
+
+def wrong_in_address(value: str) -> str:
+    """What is wrong with an endpoint's address; empty where nothing is."""
+    if not value.startswith(("http://", "https://")):
+        return "starts with http:// or https://, e.g. http://localhost:8000/v1"
+    if "@" in value.split("/")[2] or "?" in value or "#" in value:
+        return "holds no password and no query: keys come from the environment (OPENAI_API_KEY)"
+    return ""
 
 
 def role(name: str) -> Role:
@@ -447,5 +454,6 @@ def _in_one_line(error: ValidationError) -> str:
         return f"unknown setting {name!r}{_nearest(name, Settings.model_fields)}"
     text = str(first["msg"]).removeprefix("Value error, ")
     text = text[0].lower() + text[1:]
-    value = "" if role(name) == "secret" or "@" in str(first["input"]) else f" {first['input']!r}"
+    secret = role(name) == "secret" or (name.endswith("base_url") and re.search("[@?#]", str(first["input"])))
+    value = "" if secret else f" {first['input']!r}"
     return f"--{name.replace('_', '-')}{value}: {text}"

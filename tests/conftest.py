@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,13 +22,11 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def glan() -> Iterator[Forking]:
+def glan() -> Forking:
     """Begins `glan` commands in processes of their own, at once: what they import was imported once."""
-    from tests.processes import Forking
+    from tests.processes import forking
 
-    forking = Forking()
-    yield forking
-    forking.close()
+    return forking()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

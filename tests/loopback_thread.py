@@ -1,11 +1,8 @@
-"""The loopback server on a thread of its own, and the `glan` command in a process of its own."""
+"""The loopback server on a thread of its own, and what a run made of what it said."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,37 +33,6 @@ def counts(base_url: str) -> dict[str, int]:
     return found
 
 
-def command(*words: str, before: str = "") -> list[str]:
-    return [sys.executable, "-c", f"{before}\nfrom glan_dspy.cli import main; main()", *words]
-
-
-def glan(*words: str, cwd: Path, check: int | None = 0, **env: str) -> subprocess.CompletedProcess[str]:
-    """Runs `glan WORDS` to its end; `check` is the exit code that it must have (None: any)."""
-    done = subprocess.run(
-        command(*words), cwd=cwd, env=environment(**env), capture_output=True, text=True, encoding="utf-8", timeout=300
-    )
-    assert check is None or done.returncode == check, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done
-
-
-def start(*words: str, cwd: Path, **env: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        command(*words),
-        cwd=cwd,
-        env=environment(**env),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    )
-
-
-def environment(**more: str) -> dict[str, str]:
-    root = str(Path(__file__).parents[1])
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("GLAN_", "OPENAI_", "AZURE_OPENAI_"))}
-    return {**kept, "PYTHONPATH": root, "PYTHONUTF8": "1", **more}
-
-
 def pairs(run: Path) -> list[tuple[str, str, str]]:
     """(id, question, answer) of every line of every instructions.jsonl, doubles included."""
     return [(row["id"], row["question"], row["answer"]) for row in rows(run, "instructions")]
@@ -78,3 +44,8 @@ def rows(run: Path, name: str) -> list[dict[str, Any]]:
         for path in sorted(run.glob(f"disciplines/*/{name}.jsonl"))
         for line in path.read_text(encoding="utf-8").splitlines()
     ]
+
+
+def written(run: Path, name: str) -> int:
+    """How many whole lines there are, while the run is still being written."""
+    return sum(path.read_bytes().count(b"\n") for path in run.glob(f"disciplines/*/{name}.jsonl"))

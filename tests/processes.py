@@ -2,10 +2,12 @@
 
 Spawning()    each is begun as a shell begins it: seconds until it has imported everything
 Forking()     a process that has imported everything once forks for each: many kills fit in a short test
+glan, start   a command by the Forking() that all tests of this process share, to its end or not
 """
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import json
 import os
@@ -13,13 +15,13 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Protocol
-
-from tests.loopback_thread import command, environment
 
 Env = Mapping[str, str]
 
@@ -73,13 +75,21 @@ class Command:
         return self.wait()
 
     @property
+    def stdout(self) -> str:
+        return self.out.read_text(encoding="utf-8")
+
+    @property
+    def stderr(self) -> str:
+        return self.err.read_text(encoding="utf-8")
+
+    @property
     def said(self) -> str:
         """All of it, stderr last."""
-        return self.out.read_text(encoding="utf-8") + self.err.read_text(encoding="utf-8")
+        return self.stdout + self.stderr
 
     @property
     def last_line(self) -> str:
-        return (self.err.read_text(encoding="utf-8").splitlines() or [""])[-1]
+        return (self.stderr.splitlines() or [""])[-1]
 
 
 class Commands(Protocol):
@@ -95,9 +105,27 @@ def ended(commands: Commands, cwd: Path, *words: str, check: int | None = 0, env
     return done
 
 
+@cache
+def _saids() -> Path:
+    """Where what commands say is kept until the tests end."""
+    folder = tempfile.TemporaryDirectory(prefix="glan-said-")
+    atexit.register(folder.cleanup)
+    return Path(folder.name)
+
+
+def command(*words: str, before: str = "") -> list[str]:
+    return [sys.executable, "-c", f"{before}\nfrom glan_dspy.cli import main; main()", *words]
+
+
+def environment(**more: str) -> dict[str, str]:
+    root = str(Path(__file__).parents[1])
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("GLAN_", "OPENAI_", "AZURE_OPENAI_"))}
+    return {**kept, "PYTHONPATH": root, "PYTHONUTF8": "1", **more}
+
+
 class Spawning:
     def start(self, cwd: Path, *words: str, before: str = "", umask: int = -1, env: Env | None = None) -> Command:
-        begun = Command(cwd / f"said-{next(_NUMBERS)}", lambda: process.poll())
+        begun = Command(_saids() / str(next(_NUMBERS)), lambda: process.poll())
         with begun.out.open("wb") as out, begun.err.open("wb") as err:
             process = subprocess.Popen(
                 command(*words, before=before),
@@ -191,9 +219,9 @@ class Forking:
             self._hear(True)
 
     def start(self, cwd: Path, *words: str, before: str = "", umask: int = -1, env: Env | None = None) -> Command:
-        begun = Command(cwd / f"said-{next(_NUMBERS)}", lambda: self._code(begun.pid))
-        files = {"out": str(begun.out), "err": str(begun.err)}
-        ask = {"cwd": str(cwd), "words": words, "before": before, "umask": umask, "env": dict(env or {}), **files}
+        begun = Command(_saids() / str(next(_NUMBERS)), lambda: self._code(begun.pid))
+        where = {"cwd": str(cwd.absolute()), "out": str(begun.out), "err": str(begun.err)}
+        ask = {"words": words, "before": before, "umask": umask, "env": dict(env or {}), **where}
         assert self._process.stdin
         self._process.stdin.write(json.dumps(ask).encode() + b"\n")
         while not self._began:
@@ -227,3 +255,20 @@ class Forking:
                     case {"ready": ready}:
                         self._ready = ready
             wait = wait and not lines
+
+
+@cache
+def forking() -> Forking:
+    """The one of this process; it ends with it."""
+    begun = Forking()
+    atexit.register(begun.close)
+    return begun
+
+
+def start(*words: str, cwd: Path, **env: str) -> Command:
+    return forking().start(cwd, *words, env=env)
+
+
+def glan(*words: str, cwd: Path, check: int | None = 0, **env: str) -> Command:
+    """Runs `glan WORDS` to its end; `check` is the exit code that it must have (None: any)."""
+    return ended(forking(), cwd, *words, check=check, env=env)

@@ -33,9 +33,9 @@ from glan_dspy.cli.main import run
 from glan_dspy.engines import batch_desk
 from glan_dspy.engines.rehearsal import RehearsalEngine
 from tests.engines.test_provider import Anthropic
-from tests.loopback_thread import command
 from tests.optimize.teachable import School
 from tests.pages import ROOT, Command
+from tests.processes import command
 
 PROGRAMS = frozenset({"cat", "cp", "head", "ls", "mkdir", "printf", "python"})
 """Besides `glan`: small programs that every reader has."""

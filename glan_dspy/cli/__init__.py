@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from io import TextIOWrapper
 
-from glan_dspy.cli.main import run
+from glan_dspy.cli.main import headers_in, run
 
 __all__ = ["main", "run"]
 
@@ -15,4 +15,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # what a terminal's encoding lacks is written as an escape
             stream.reconfigure(errors="backslashreplace")
+    if headers := headers_in(sys.argv):
+        from glan_dspy.cli.cover import cover
+
+        cover(headers)
     sys.exit(run(sys.argv[1:]))

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
 
 import typer
@@ -118,8 +119,16 @@ def run(argv: Sequence[str]) -> int:
             return _say(f"cannot read or write {where}: {error.strerror}", MEND)
         import traceback
 
-        traceback.print_exc()
+        from glan_dspy.hiding import hidden, secrets
+
+        print(hidden(traceback.format_exc(), secrets(headers_in(argv))), end="", file=sys.stderr)
         return _say("this is a bug in glan-dspy; please report the lines above. What was paid for is in the run", BUG)
+
+
+def headers_in(argv: Sequence[str]) -> list[str]:
+    """What the command line gives for --extra-header, which may be a key."""
+    found = [word.partition("=")[2] for word in argv if word.replace("_", "-").startswith("--extra-header=")]
+    return found + [value for word, value in pairwise(argv) if word.replace("_", "-") == "--extra-header"]
 
 
 def _is_settings_error(error: Exception) -> bool:

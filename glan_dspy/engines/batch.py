@@ -56,7 +56,7 @@ class BatchEngine:
             return form.fitted(to_wire(request, self.endpoint), self.endpoint.extra_body)
 
         line = await self._office().desk(request.model).ask(body)
-        return response_of(line, request.model, self.endpoint.key())
+        return response_of(line, request.model, self.endpoint.secrets())
 
     def _office(self) -> _Office:
         loop = asyncio.get_running_loop()

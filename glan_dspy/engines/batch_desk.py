@@ -28,6 +28,7 @@ from glan_dspy.engines.batch_endpoint import BatchEndpoint, messages
 from glan_dspy.engines.batch_files import Json, input_line, question_id
 from glan_dspy.engines.batch_journal import BatchJournal, Intent, new_token
 from glan_dspy.engines.batch_room import Room, queue_is_full
+from glan_dspy.hiding import hidden
 
 log = logging.getLogger("glan")
 
@@ -256,7 +257,7 @@ class Desk:
             return
         self.journal.done(intent, "failed")
         said = "; ".join(dict.fromkeys(str(error.message or error.code) for error in messages(batch)[:20]))
-        text = f"the endpoint refused batch {batch.id}: {said or 'no reason given'}"
+        text = f"the endpoint refused batch {batch.id}: {hidden(said, self.remote.known) or 'no reason given'}"
         self.counter.fail(asks, lm15.InvalidRequestError(text))
 
     def _without_reply(self, intent: Intent, asks: list[Ask]) -> None:

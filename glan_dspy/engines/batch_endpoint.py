@@ -19,6 +19,7 @@ from glan_dspy.engines.batch_journal import BatchJournal, Intent
 from glan_dspy.engines.endpoint import Endpoint
 from glan_dspy.engines.openai import failure
 from glan_dspy.engines.retry import HEALS, how_long
+from glan_dspy.hiding import hidden, hidden_in_reply
 
 log = logging.getLogger("glan")
 
@@ -37,7 +38,8 @@ class BatchEndpoint:
     """The few calls of the Batch API that we need. Raises `dspy.lm15` errors."""
 
     def __init__(self, client: openai.AsyncOpenAI, endpoint: Endpoint, doubt: float) -> None:
-        self.client, self.key, self.doubt = client, endpoint.key(), doubt
+        self.client, self.doubt = client, doubt
+        self.certain, self.known = endpoint.certain(), endpoint.secrets()
         self.url = "/chat/completions" if endpoint.azure else "/v1/chat/completions"
 
     async def submit(self, intent: Intent, content: bytes, journal: BatchJournal) -> Batch:
@@ -66,7 +68,7 @@ class BatchEndpoint:
                     metadata={TOKEN: intent.token},
                 )
             except openai.OpenAIError as error:
-                typed = failure(error, self.key)
+                typed = failure(error, self.known)
                 if not isinstance(typed, HEALS):
                     raise typed from error
                 log.warning("a batch could not be created, trying again: %s", typed)
@@ -106,11 +108,15 @@ class BatchEndpoint:
             with beside.open("wb") as file:
                 for id in filter(None, (batch.output_file_id, batch.error_file_id)):
                     streamed = self.client.files.with_streaming_response.content(id, timeout=UPLOAD_SECONDS)
+                    rest = b""
                     async with streamed as content:
                         async for chunk in content.iter_bytes(1 << 20):
-                            file.write(chunk)
+                            whole, newline, rest = (rest + chunk).rpartition(b"\n")
+                            file.write(hidden_in_reply(whole + newline, self.certain))
                             lines += chunk.count(b"\n")
-                    file.write(b"\n")  # the first of two files may lack its last newline
+                    file.write(
+                        hidden_in_reply(rest, self.certain) + b"\n"
+                    )  # the first of two may lack its last newline
                 file.flush()
                 os.fsync(file.fileno())  # the journal will say that it is here
             return lines
@@ -127,9 +133,10 @@ class BatchEndpoint:
             try:
                 return await call()
             except openai.OpenAIError as error:
-                typed = failure(error, self.key)
+                typed = failure(error, self.known)
             except (httpx2.HTTPError, aiohttp.ClientError) as error:  # while a file is being read
-                typed = lm15.TransportError(f"the endpoint broke off: {error or type(error).__name__}")
+                text = hidden(str(error), self.known) or type(error).__name__
+                typed = lm15.TransportError(f"the endpoint broke off: {text}")
             attempt += 1
             if not isinstance(typed, HEALS) or attempt == tries:
                 raise typed

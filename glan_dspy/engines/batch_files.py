@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from dspy import lm15
 from dspy.lm15 import Response
 
 from glan_dspy.engines.base import Call
-from glan_dspy.engines.openai import decode, failure, from_wire
+from glan_dspy.engines.openai import decode, failure, from_wire, hide_in
 
 Json = dict[str, Any]
 
@@ -81,21 +81,25 @@ def line_at(path: Path, start: int, size: int) -> Json:
         return decode(file.read(size))
 
 
-def response_of(line: Json, model: str, key: str | None) -> Response:
+def response_of(line: Json, model: str, known: Iterable[str] = ()) -> Response:
     """The Response of a line. Raises the typed error of a line that failed, as the same failure online would."""
     error, response = line.get("error") or {}, line.get("response") or {}
     body = response.get("body")
     status = response.get("status_code")
     if not error and status == 200 and isinstance(body, dict):
-        return from_wire(body, model)
+        try:
+            return from_wire(body, model)
+        except lm15.TransportError as broken:
+            hide_in(broken, known)
+            raise
     if not isinstance(status, int) or status < 400:
         status = 408 if error.get("code") == "request_timeout" else 500
     detail = body.get("error") if isinstance(body, dict) else None
-    raise line_failure(status, detail if isinstance(detail, dict) else error, key)
+    raise line_failure(status, detail if isinstance(detail, dict) else error, known)
 
 
-def line_failure(status: int, detail: Json, key: str | None) -> lm15.LM15Error:
+def line_failure(status: int, detail: Json, known: Iterable[str]) -> lm15.LM15Error:
     """What `failure` makes of the same status and error object in a reply over HTTP."""
     reply = httpx2.Response(status, request=httpx2.Request("POST", "http://batch"))
     message = f"a request of the batch failed with {status}: {detail.get('message') or detail.get('code') or detail}"
-    return failure(openai.APIStatusError(message, response=reply, body=detail), key)
+    return failure(openai.APIStatusError(message, response=reply, body=detail), known)

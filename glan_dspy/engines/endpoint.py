@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from glan_dspy.hiding import certain, secrets
+
 Structured = Literal["json_schema", "json_object_schema", "json_object", "prompt"]
 """Ways to ask for a JSON object; engines/form.py tells them."""
 
@@ -41,6 +43,14 @@ class Endpoint:
 
     def key(self) -> str | None:
         return os.environ.get(self.key_variable) or None
+
+    def certain(self) -> tuple[bytes, ...]:
+        """What of it no reply holds by chance."""
+        return certain(self.key(), self.extra_headers)
+
+    def secrets(self) -> tuple[str, ...]:
+        """What nobody is to see of what goes there."""
+        return secrets(self.extra_headers.values())
 
     def headroom(self, model: str) -> int:
         """Tokens that the model gets on top of every limit."""

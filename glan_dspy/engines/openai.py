@@ -10,10 +10,11 @@ import asyncio
 import email.utils
 import json
 import os
+import re
 import socket
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import httpx2
@@ -28,6 +29,7 @@ from glan_dspy.engines.form import Form
 from glan_dspy.engines.forms import Fit, Forms
 from glan_dspy.engines.post import CONNECT_SECONDS, Post
 from glan_dspy.engines.refusals import says_bad_key
+from glan_dspy.hiding import hidden
 
 AZURE_API_VERSION = "2024-10-21"
 """Used when AZURE_OPENAI_API_VERSION is not set: the first stable one with structured outputs."""
@@ -52,10 +54,14 @@ class OpenAIEngine:
         try:
             raw = await self._post()(body)
         except openai.OpenAIError as error:
-            raise failure(error, self.endpoint.key()) from error
+            raise failure(error, self.endpoint.secrets()) from error
         if call := CALL.get():
             call.headers = raw.headers
-        return from_wire(decode(raw.content), request.model)
+        try:
+            return from_wire(decode(raw.content), request.model)
+        except lm15.TransportError as error:
+            hide_in(error, self.endpoint.secrets())
+            raise
 
     def _post(self) -> Post:
         loop = asyncio.get_running_loop()
@@ -84,7 +90,7 @@ def open_client(endpoint: Endpoint, http: httpx2.AsyncClient | None = None) -> o
         "max_retries": 0,
         "timeout": timeout,
         "default_headers": dict(endpoint.extra_headers),
-        "http_client": http or openai.DefaultAioHttpClient(limits=limits, timeout=timeout),
+        "http_client": http or openai.DefaultAioHttpClient(limits=limits, timeout=timeout, follow_redirects=False),
     }
     if endpoint.azure:
         return openai.AsyncAzureOpenAI(
@@ -220,10 +226,15 @@ def usage_of(usage: Any) -> Usage:
 # --- failures -----------------------------------------------------------------------------------
 
 
-def failure(error: openai.OpenAIError, key: str | None = None) -> lm15.LM15Error:
-    """The typed error of what went wrong, with the key taken out of its text."""
-    text = str(error)
-    text = text.replace(key, "[key]") if key and len(key) >= 8 else text
+def hide_in(error: lm15.LM15Error, known: Iterable[str]) -> None:
+    """Takes the secrets out of the error's text."""
+    error.message = hidden(error.message, known)
+    error.args = (error.message,)
+
+
+def failure(error: openai.OpenAIError, known: Iterable[str] = ()) -> lm15.LM15Error:
+    """The typed error of what went wrong, with the secrets taken out of its text."""
+    text = hidden(str(error), known)
     if not isinstance(error, openai.APIStatusError):
         cause = _root(error)
         # The transport calls every lost connection a time-out; only what waited in vain is one.
@@ -231,10 +242,15 @@ def failure(error: openai.OpenAIError, key: str | None = None) -> lm15.LM15Error
             return lm15.TimeoutError(text)
         unsent = NOT_SENT if isinstance(cause, (ConnectionRefusedError, socket.gaierror)) else None
         return lm15.TransportError(
-            f"no connection to the endpoint: {str(cause) or type(cause).__name__}", provider_code=unsent
+            f"no connection to the endpoint: {hidden(str(cause), known) or type(cause).__name__}", provider_code=unsent
         )
     status, code = error.status_code, str(error.code or "")
     kind: type[lm15.ProviderError]
+    if status < 400:
+        place = re.sub(r"(?<=\w)[/?#].*", "", error.response.headers.get("location", "").partition("://")[2])
+        return lm15.ConfigurationError(
+            f"the endpoint sends requests on to {place or '?'}: give its address as --base-url"
+        )
     if status in (401, 403) or (status == 400 and says_bad_key(f"{code} {text}")):
         kind = lm15.AuthError
     elif status == 402 or code == "insufficient_quota":

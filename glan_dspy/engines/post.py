@@ -20,6 +20,7 @@ import openai
 import orjson
 
 from glan_dspy.engines.endpoint import Endpoint
+from glan_dspy.hiding import hidden, hidden_in_reply
 
 CONNECT_SECONDS = 30.0
 KEEP_SECONDS = 60
@@ -69,6 +70,7 @@ class Post:
     def __init__(self, endpoint: Endpoint, open_client: Callable[[httpx2.AsyncClient], openai.AsyncOpenAI]) -> None:
         self.endpoint = endpoint
         self._client = open_client(httpx2.AsyncClient(transport=_Nowhere()))
+        self._certain = endpoint.certain()
         self._drafts: dict[str, _Draft] = {}
         self._session: aiohttp.ClientSession | None = None
 
@@ -76,16 +78,23 @@ class Post:
         draft = self._drafts.get(body["model"]) or await self._draft(body["model"])
         session = self._session or self._open(draft)
         try:
-            async with session.post(draft.url, data=_dump(body), headers=draft.headers, proxy=draft.proxy) as reply:
+            # Nothing is sent on to where an answer points: the key is for this address alone.
+            async with session.post(
+                draft.url, data=_dump(body), headers=draft.headers, proxy=draft.proxy, allow_redirects=False
+            ) as reply:
                 content = await reply.read()
         except TimeoutError as error:
             raise openai.APITimeoutError(request=draft.request) from error
         except (aiohttp.ClientError, OSError) as error:
             raise openai.APIConnectionError(request=draft.request) from error
         if reply.status >= 300:
-            headers = {name: value for name, value in reply.headers.items() if name.lower() not in _ENCODED}
-            await self._show(body["model"], reply.status, headers, content)
-        return Reply(reply.headers, content)
+            known = self.endpoint.secrets()
+            headers = {
+                name: hidden(value, known) for name, value in reply.headers.items() if name.lower() not in _ENCODED
+            }
+            text = hidden(content.decode("utf-8", "surrogateescape"), known)
+            await self._show(body["model"], reply.status, headers, text.encode("utf-8", "surrogateescape"))
+        return Reply(reply.headers, hidden_in_reply(content, self._certain))
 
     async def _draft(self, model: str) -> _Draft:
         request = await self._show(model, 200, {"content-type": "application/json"}, b"{}")

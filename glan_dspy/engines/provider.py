@@ -20,6 +20,8 @@ from dspy.lm15 import Reasoning, Request, Response, RouterConfig, Timeouts
 from glan_dspy.engines.endpoint import Endpoint
 from glan_dspy.engines.form import Form, shows_shape, with_schema
 from glan_dspy.engines.forms import Fit, Forms
+from glan_dspy.engines.openai import hide_in
+from glan_dspy.hiding import hidden
 
 OURS = {"openai", "openai-chat", "azure", "azure-chat"}
 """Served by engines/openai.py, whatever DSPy could do for them."""
@@ -97,11 +99,13 @@ class ProviderEngine:
         put = replace(fitted(self._with_extras(request), form), model=f"{self.provider.id}:{name}")
         try:
             response: Response = await self._engine().complete(put)
-        except lm15.LM15Error:
+        except lm15.LM15Error as error:
+            hide_in(error, self.endpoint.secrets())
             raise
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             # DSPy's readers take a reply's shape on trust: HTML or half a body ends in any of these.
-            raise lm15.TransportError(f"the reply of {self.provider.id} cannot be read: {error!r}") from error
+            text = hidden(f"the reply of {self.provider.id} cannot be read: {error!r}", self.endpoint.secrets())
+            raise lm15.TransportError(text) from error
         return response
 
     def _with_extras(self, request: Request) -> Request:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from glan_dspy.errors import UserError
+from glan_dspy.hiding import hidden, secrets
 from glan_dspy.publish.card import CARD
 
 HEAD = 30
@@ -93,4 +94,4 @@ def _send(api: Any, folder: Path, repo: str, public: bool) -> Iterator[str]:
 
 
 def _reason(error: Any) -> str:
-    return str(getattr(error, "server_message", None) or error).strip().splitlines()[0][:300]
+    return hidden(str(getattr(error, "server_message", None) or error), secrets()).strip().splitlines()[0][:300]

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from glan_dspy.engines.budget import Budget
 from glan_dspy.engines.pace import Hard, Pace
+from glan_dspy.hiding import hidden, secrets
 from glan_dspy.records import Discipline
 from glan_dspy.run.quota import Quota, Reached
 from glan_dspy.run.serving import Paces, Purse
@@ -169,7 +170,7 @@ class Coordinator:
 
     def cannot_start(self, why: str) -> None:
         """A worker ended before it had anything to do: so would the next one."""
-        self.outcome.reason = self.outcome.reason or why
+        self.outcome.reason = self.outcome.reason or hidden(why, secrets(self.settings.extra_header))
         if not self._stops:
             self._stop_all()
 
@@ -259,7 +260,7 @@ class Coordinator:
             self._stop_all()
 
     def _hear_bug(self, member: Member, what: dict[str, Any]) -> None:
-        self.outcome.bugs.append(what["text"])
+        self.outcome.bugs.append(hidden(what["text"], secrets(self.settings.extra_header)))
         if what["ends"] and not self._stops:
             self._stop_all()  # it is no discipline's: the next worker would meet it as well
 

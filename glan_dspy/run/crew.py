@@ -35,6 +35,7 @@ from glan_dspy.engines.base import CALL, Call
 from glan_dspy.engines.budget import REACHED
 from glan_dspy.errors import BadReply, Stopped
 from glan_dspy.gates.line import Gates
+from glan_dspy.hiding import hidden, secrets
 from glan_dspy.records import Discipline
 from glan_dspy.run.batches import WIDE, disciplines_at_once
 from glan_dspy.run.branch import Branch
@@ -247,7 +248,7 @@ class Crew:
         branch.failed = branch.broken = True
 
     def _bug(self, branch: Branch) -> None:
-        text = traceback.format_exc()
+        text = hidden(traceback.format_exc(), secrets(self.settings.extra_header))
         log.error("a bug while walking %s\n%s", branch.discipline.name, text)
         self.outcome.bugs.append(text)
         branch.failed = branch.broken = True

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from glan_dspy.cli.main import as_written_elsewhere, run
-from tests.loopback_thread import command, environment, pairs, rows, running, start
+from tests.loopback_thread import pairs, rows, running
+from tests.processes import command, environment, start
 
 DEBUG = ("--model-name", "rehearsal", "--language", "English", "--recipe", "debug")
 Glan = Callable[..., tuple[int, str, str]]
@@ -227,12 +228,12 @@ def interrupted(folder: Path, *signals: signal.Signals) -> tuple[int, str, int, 
         while sum(server.answered.values()) < 12:
             time.sleep(0.02)
         for number in signals:
-            process.send_signal(number)
+            process.send(number)
             time.sleep(0.1)
-        _, err = process.communicate(timeout=60)
+        code = process.wait()
         time.sleep(0.8)
         paid = [line for line in rows(folder / "r", "calls") if "error" not in line]
-        return process.returncode, err, sum(server.answered.values()), len(paid)
+        return code, process.stderr, sum(server.answered.values()), len(paid)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -266,7 +267,6 @@ def test_keys_are_in_no_file_and_no_message(folder: Path) -> None:
         words = ("generate", *DEBUG[2:], "--base-url", base_url, "--model-name", "sim", "--discipline", "Optics",
                  "--extra-header", f"X-Key: {key}-header")  # fmt: skip
         process = start(*words, cwd=folder, OPENAI_API_KEY=key)
-        out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
+        assert process.wait() == 0, process.said
     written = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
-    assert b"sk-secret" not in written and "sk-secret" not in out + err
+    assert b"sk-secret" not in written and "sk-secret" not in process.said

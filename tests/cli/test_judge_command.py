@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from glan_dspy.cli.main import run
-from tests.loopback_thread import counts, rows, running, start
+from tests.loopback_thread import counts, rows, running
+from tests.processes import start
 
 Glan = Callable[..., tuple[int, str, str]]
 MAKE = ("generate", "--recipe", "debug", "--model-name", "rehearsal", "--language", "English", "--discipline", "Optics")
@@ -109,11 +110,10 @@ def test_ctrl_c_keeps_what_was_paid_for(glan: Glan) -> None:
     with running("rehearsal?latency=0.2") as (base_url, _):
         words = ("judge", "--model-name-for-judge", "sim", "--base-url", base_url, "--concurrency", "2")
         process = start(*words, cwd=Path())
-        while process.poll() is None and counts(base_url)["answered"] < 4:
+        while process.running and counts(base_url)["answered"] < 4:
             time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
-        assert process.returncode == 3 and f"--concurrency 2 --base-url {base_url}" in err
+        process.send(signal.SIGINT)
+        assert process.wait() == 3 and f"--concurrency 2 --base-url {base_url}" in process.stderr
         answered = counts(base_url)["answered"]
         assert len(rows(Path("runs/first"), "judgements")) == answered < 20
         assert glan(*words)[0] == 0 and counts(base_url)["answered"] == 20

@@ -17,7 +17,7 @@ import pytest
 from glan_dspy.cli.main import run as glan
 from glan_dspy.records import Question, Rejected
 from glan_dspy.run.store import Run
-from tests.loopback_thread import command, environment
+from tests.processes import command, environment
 from tests.publish.made import add, make_run, pair
 
 MATHS = (

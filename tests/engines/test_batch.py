@@ -228,7 +228,7 @@ def test_failed_and_missing_lines_are_errors_that_heal(tmp_path: Path) -> None:
 )
 def test_each_bad_line_is_a_typed_error(line: Line, kind: type[lm15.LM15Error]) -> None:
     with pytest.raises(lm15.LM15Error) as caught:
-        response_of(line, "m", None)
+        response_of(line, "m")
     assert type(caught.value) is kind
 
 

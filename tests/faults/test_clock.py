@@ -11,8 +11,7 @@ from benchmarks.batch_server import BatchServer, Point
 from tests.faults.check import check
 from tests.faults.conftest import Hurting
 from tests.faults.modes import MODES, in_modes
-from tests.loopback_thread import environment
-from tests.processes import until
+from tests.processes import environment, until
 
 OTHER = {"id": "other", "object": "batch", "endpoint": "/v1/chat/completions", "input_file_id": "file-0",
          "completion_window": "24h", "metadata": None, "status": "completed"}  # fmt: skip

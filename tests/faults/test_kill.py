@@ -10,7 +10,7 @@ import pytest
 from tests.faults.case import Case
 from tests.faults.check import check
 from tests.faults.conftest import Hurting
-from tests.faults.modes import MODES
+from tests.faults.modes import MODES, in_modes
 from tests.processes import Command, Spawning
 
 
@@ -32,7 +32,7 @@ def killed(case: Case, kills: int, rng: Random) -> None:
         case.finish(command)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", in_modes("plain", "batch"))
 def test_kills_lose_nothing_and_pay_for_nothing_finished_again(hurting: Hurting, mode: str) -> None:
     case = hurting("SIGKILL", mode)
     killed(case, 2 if case.mode.worker else 4, Random(mode))

@@ -24,7 +24,7 @@ def test_after_sigterm_what_was_in_flight_is_on_file(hurting: Hurting, mode: str
     check(case)
 
 
-@pytest.mark.parametrize("mode", in_modes("plain", "batch", "workers"))
+@pytest.mark.parametrize("mode", in_modes("plain", "batch"))
 def test_after_one_ctrl_c_what_was_in_flight_is_on_file(hurting: Hurting, mode: str) -> None:
     case = hurting("one Ctrl-C", mode)
     command = case.start()

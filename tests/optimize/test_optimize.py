@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -24,9 +23,10 @@ from glan_dspy.optimize.journal import Halt
 from glan_dspy.optimize.models import Names
 from glan_dspy.optimize.optimizers import Budget, Optimizer, effort_of, named, require_installed
 from glan_dspy.optimize.rows import load_rows
-from tests.loopback_thread import command, counts, environment, glan, pairs, running
+from tests.loopback_thread import counts, pairs, running
 from tests.optimize.teachable import ALL_CONCEPTS, NAME_LEVEL, School, said
 from tests.optimize.workshop import carried_out, few, few_in, order
+from tests.processes import glan, start
 
 SMALL: dict[Optimizer, Budget] = {"gepa": 90, "mipro": 70, "bootstrap": 8}
 EACH = pytest.mark.parametrize("optimizer", SMALL)
@@ -268,13 +268,10 @@ def test_a_command_killed_at_many_points_goes_on_and_buys_no_reply_twice(tmp_pat
 
 
 def killed(words: list[str], folder: Path, url: str, at: int) -> None:
-    process = subprocess.Popen(
-        command(*words), cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    while process.poll() is None and counts(url)["answered"] < at:
+    process = start(*words, cwd=folder)
+    while process.running and counts(url)["answered"] < at:
         time.sleep(0.005)
-    process.kill()
-    assert process.wait() != 0
+    assert process.kill() != 0
     time.sleep(0.1)  # for the server to have answered what it was asked
 
 

@@ -10,7 +10,7 @@ import pytest
 from glan_dspy.cli.main import run as run_glan
 from glan_dspy.errors import UserError
 from glan_dspy.publish.push import check_repo
-from tests.loopback_thread import glan as glan_process
+from tests.processes import glan as glan_process
 from tests.publish.hub import Hub, running
 from tests.publish.made import make_run, names, pair
 

@@ -20,13 +20,13 @@ import pytest
 from glan_dspy.cli.main import run as glan_run
 from glan_dspy.errors import UserError
 from glan_dspy.records import Discipline
-from glan_dspy.run import lines
 from glan_dspy.run.cluster_session import require_answer
 from glan_dspy.run.generate import generate
 from glan_dspy.run.status import status
 from glan_dspy.run.store import Run
 from glan_dspy.settings import Settings, SettingsError, validated
-from tests.loopback_thread import command, counts, environment, glan, pairs, running
+from tests.loopback_thread import counts, pairs, running, written
+from tests.processes import command, environment, glan
 from tests.ray_cluster import LOOPBACK, Nodes, ray_cluster
 
 DISCIPLINES = [Discipline(name=f"Discipline {n}") for n in range(8)]
@@ -34,11 +34,6 @@ DISCIPLINES = [Discipline(name=f"Discipline {n}") for n in range(8)]
 
 def settings(**more: object) -> Settings:
     return Settings.model_validate({"model_name": "rehearsal", "language": "English", "workers": 2, **more})
-
-
-def lines_of(run: Path, name: str) -> int:
-    """Of a run that goes on: whole lines of that name's files."""
-    return sum(1 for path in run.glob(f"disciplines/*/{name}.jsonl") for _ in lines.whole(path))
 
 
 def log_of(folder: Path) -> str:
@@ -102,6 +97,7 @@ def check(folder: Path, base_url: str, disciplines: int) -> int:
     return served["answered"] - needed
 
 
+@pytest.mark.long  # and a step of .ci/run
 def test_two_workers_in_a_ray_of_their_own_make_what_one_process_makes_though_one_of_them_is_killed(
     tmp_path: Path,
 ) -> None:
@@ -109,7 +105,7 @@ def test_two_workers_in_a_ray_of_their_own_make_what_one_process_makes_though_on
     with running("rehearsal?latency=0.05") as (base_url, _):
         words = [*words_for(base_url, "local", 8), "--max-cost", "50", "--price-in", "1", "--price-out", "4"]
         with begun(tmp_path, words) as process:
-            until(lambda: lines_of(tmp_path / "run", "instructions") > 40, process)
+            until(lambda: written(tmp_path / "run", "instructions") > 40, process)
             os.kill(workers_of(process.pid)[0], signal.SIGKILL)
             code, out, told = ended(process)
         assert (code, out) == (0, "run: 160 instructions\n"), told
@@ -178,7 +174,7 @@ def nodes() -> Iterator[Nodes]:
 def test_a_node_is_lost_in_the_middle_of_three_thousand_pairs(tmp_path: Path, nodes: Nodes) -> None:
     with running("rehearsal?latency=0.05") as (base_url, _):
         with begun(tmp_path, words_for(base_url, nodes.address, 150)) as process:
-            until(lambda: lines_of(tmp_path / "run", "instructions") > 1_000, process)
+            until(lambda: written(tmp_path / "run", "instructions") > 1_000, process)
             nodes.tell("kill")
             code, _, told = ended(process)
         nodes.tell("add")
@@ -192,7 +188,7 @@ def test_ctrl_c_ends_the_workers_in_good_order_and_a_killed_command_takes_them_w
 ) -> None:
     with running("rehearsal?latency=0.05") as (base_url, _):
         with begun(tmp_path, words_for(base_url, nodes.address, 30)) as process:
-            until(lambda: lines_of(tmp_path / "run", "instructions") > 50, process)
+            until(lambda: written(tmp_path / "run", "instructions") > 50, process)
             process.send_signal(signal.SIGINT)
             code, _, told = ended(process)
         assert code == 3 and told.splitlines()[-1] == "glan: stopped; go on with: glan generate -o run"
@@ -200,11 +196,11 @@ def test_ctrl_c_ends_the_workers_in_good_order_and_a_killed_command_takes_them_w
         assert served["answered"] == served["distinct"]  # what was in flight was waited for
 
         with begun(tmp_path, ["generate", "-o", "run"]) as process:
-            until(lambda: lines_of(tmp_path / "run", "instructions") > 200, process)
+            until(lambda: written(tmp_path / "run", "instructions") > 200, process)
         time.sleep(2)
-        so_far = lines_of(tmp_path / "run", "calls")
+        so_far = written(tmp_path / "run", "calls")
         time.sleep(5)
-        assert lines_of(tmp_path / "run", "calls") == so_far
+        assert written(tmp_path / "run", "calls") == so_far
 
         with begun(tmp_path, ["generate", "-o", "run"]) as process:
             assert ended(process)[0] == 0
@@ -215,7 +211,7 @@ def test_ctrl_c_ends_the_workers_in_good_order_and_a_killed_command_takes_them_w
 def test_a_lost_coordinator_ends_the_command_and_the_next_one_goes_on(tmp_path: Path, nodes: Nodes) -> None:
     with running("rehearsal?latency=0.05") as (base_url, _):
         with begun(tmp_path, words_for(base_url, nodes.address, 20)) as process:
-            until(lambda: lines_of(tmp_path / "run", "instructions") > 50, process)
+            until(lambda: written(tmp_path / "run", "instructions") > 50, process)
             os.kill(next(pid for pid in below(nodes.pid) if named(pid).startswith("ray::Office")), signal.SIGKILL)
             code, _, told = ended(process)
         assert code == 3 and told.splitlines()[-1] == (

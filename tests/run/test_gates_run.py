@@ -21,7 +21,8 @@ from glan_dspy.run.repair import repair
 from glan_dspy.run.status import status
 from glan_dspy.run.store import Run
 from glan_dspy.settings import Settings
-from tests.loopback_thread import glan, pairs, rows, start
+from tests.loopback_thread import pairs, rows, written
+from tests.processes import glan, start
 
 FAULTY = "rehearsal?duplicate=0.05&wrong_language=0.03&refuse=0.02&truncate=0.02"
 
@@ -67,11 +68,9 @@ def test_kills_and_concurrency_change_neither_the_number_nor_the_pairs(tmp_path:
     killed = 0
     for goal in (20, 90, 200):
         process = start(*words, "-o", "killed", cwd=tmp_path)
-        while process.poll() is None and len(pairs_so_far(tmp_path / "killed")) < goal:
+        while process.running and written(tmp_path / "killed", "instructions") < goal:
             time.sleep(0.01)
-        process.kill()
-        process.communicate()
-        killed += process.returncode < 0
+        killed += process.kill() < 0
     assert killed >= 2
     glan(*words, "-o", "killed", cwd=tmp_path)
     glan(*words, "-o", "whole", "--concurrency", "9", "--answer-batch-size", "2", cwd=tmp_path)
@@ -81,12 +80,6 @@ def test_kills_and_concurrency_change_neither_the_number_nor_the_pairs(tmp_path:
     assert sorted(pairs(tmp_path / "killed")) == sorted(pairs(tmp_path / "whole"))
     held_out = [{(row["id"], row["question"]) for row in rows(tmp_path / n, "holdout")} for n in ("killed", "whole")]
     assert held_out[0] == held_out[1]
-
-
-def pairs_so_far(path: Path) -> list[str]:
-    """Whole lines; the last may still be growing."""
-    files = path.glob("disciplines/*/instructions.jsonl")
-    return [line for file in files for line in file.read_text(encoding="utf-8").split("\n")[:-1]]
 
 
 def test_raising_the_number_extends_the_run_and_lowering_it_is_refused(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from glan_dspy.run.repair import repair
 from glan_dspy.run.status import status
 from glan_dspy.run.store import Run
 from glan_dspy.settings import Settings
-from tests.loopback_thread import glan, pairs, rows
+from tests.loopback_thread import pairs, rows
+from tests.processes import glan
 from tests.run.test_walk import Fake, walk_with
 
 OPTICS, GEOLOGY = Discipline(name="Optics"), Discipline(name="Geology")

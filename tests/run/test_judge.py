@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections import Counter
 from pathlib import Path
@@ -25,7 +24,8 @@ from glan_dspy.run.store import Run
 from glan_dspy.run.tally import Outcome
 from glan_dspy.settings import Settings
 from tests import bad_server
-from tests.loopback_thread import command, counts, environment, glan, rows, running
+from tests.loopback_thread import counts, rows, running
+from tests.processes import glan, start
 
 MADE = Settings(model_name="rehearsal", language="English", max_number_of_subjects=1, num_iterations=1)
 """Ten pairs of two disciplines."""
@@ -180,12 +180,10 @@ def test_a_killed_command_is_finished_by_the_same_one(tmp_path: Path, run: Run) 
         words = ["judge", "run", "--model-name-for-judge", "sim", "--base-url", base_url, "--votes", "3",
                  "--concurrency", "4"]  # fmt: skip
         for target in (8, 20):
-            process = subprocess.Popen(command(*words), cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL)
-            while process.poll() is None and counts(base_url)["answered"] < target:
+            process = start(*words, cwd=tmp_path)
+            while process.running and counts(base_url)["answered"] < target:
                 time.sleep(0.01)
-            assert process.poll() is None, "it was done before it could be killed"
-            process.kill()
-            process.wait()
+            assert process.kill() < 0, "it was done before it could be killed"
         done = glan(*words, cwd=tmp_path)
         assert "10 pairs judged by sim" in done.stdout and "of 30 agree, on 10 pairs" in done.stdout
         served = counts(base_url)

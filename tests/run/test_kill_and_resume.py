@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.loopback_thread import command, counts, environment, glan, pairs, rows, running
+from tests.loopback_thread import counts, pairs, rows, running, written
+from tests.processes import glan, start
 
 QUESTIONS_AT_ONCE = ANSWERS_AT_ONCE = 16
 IN_FLIGHT = 40
@@ -28,14 +28,10 @@ def killed_run(folder: Path, base_url: str, disciplines: int, kills: int, pairs_
     for kill in range(kills):
         answered = counts(base_url)["answered"]
         at = answered + rng.randint(1, max(2, (calls - answered) // (kills - kill + 1)))
-        process = subprocess.Popen(command(*words), cwd=folder, env=environment(), stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.DEVNULL)  # fmt: skip
-        while process.poll() is None and counts(base_url)["answered"] < at:
+        process = start(*words, cwd=folder)
+        while process.running and counts(base_url)["answered"] < at:
             time.sleep(0.02)
-        if process.poll() is None:
-            process.kill()
-            dealt += 1
-        process.wait()
+        dealt += process.kill() < 0
     glan(*words, cwd=folder)
     return dealt
 
@@ -72,13 +68,10 @@ def test_equal_seeds_give_equal_pairs_with_and_without_a_kill(tmp_path: Path) ->
     for name in ("Optics", "언어학", "Dance"):
         words += ["--discipline", name]
     glan(*words, "-o", "whole", "--answer-batch-size", "64", cwd=tmp_path)
-    process = subprocess.Popen(command(*words, "-o", "killed"), cwd=tmp_path, env=environment(),
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
-    while process.poll() is None and len(pairs(tmp_path / "killed")) < 7:
+    process = start(*words, "-o", "killed", cwd=tmp_path)
+    while process.running and written(tmp_path / "killed", "instructions") < 7:
         time.sleep(0.01)
-    assert process.poll() is None, "it was done before it could be killed"
-    process.kill()
-    process.wait()
+    assert process.kill() < 0, "it was done before it could be killed"
     assert 7 <= len(pairs(tmp_path / "killed")) < 60
     glan("generate", "-o", "killed", cwd=tmp_path)
     assert sorted(pairs(tmp_path / "killed")) == sorted(pairs(tmp_path / "whole"))

@@ -54,9 +54,9 @@ class FiftyTokensASecond:
 @pytest.mark.parametrize(
     "wide",
     [
-        {},
+        pytest.param({}, marks=pytest.mark.long),
         {"max_number_of_session_name": 30},
-        {"max_number_of_session_name": 30, "draft_first": True},
+        pytest.param({"max_number_of_session_name": 30, "draft_first": True}, marks=pytest.mark.long),
         {"max_number_of_session_name": 30, "max_number_of_subjects": 8, "num_questions_per_iteration": 40},
     ],
 )

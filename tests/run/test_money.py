@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -26,13 +25,15 @@ from glan_dspy.pricing import tariffs_of
 from glan_dspy.records import Discipline
 from glan_dspy.run import ledger
 from glan_dspy.run.generate import generate
+from glan_dspy.run.judge import Wanted, judge
 from glan_dspy.run.money import open_budget
 from glan_dspy.run.pilot import bytes_a_pair, uses_of
 from glan_dspy.run.plan import hours, plan, total_dollars
 from glan_dspy.run.status import Survey, status
 from glan_dspy.run.store import Run
 from glan_dspy.settings import Settings
-from tests.loopback_thread import command, environment, glan, pairs, rows, running
+from tests.loopback_thread import pairs, rows, running
+from tests.processes import glan, start
 
 PRICES: dict[str, Any] = {"price_in": ("100",), "price_out": ("400",)}
 """Dollars for a million tokens: so dear that a few dozen calls cost a dollar."""
@@ -68,12 +69,11 @@ def test_the_cap_holds_over_all_commands_and_kills(tmp_path: Path) -> None:
         for number in range(4):
             words += ["--discipline", f"Discipline {number}"]
         for _ in range(2):
-            process = subprocess.Popen(command(*words), cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL)
+            process = start(*words, cwd=tmp_path)
             before = sum(server.answered.values())
-            while process.poll() is None and sum(server.answered.values()) < before + 15:
+            while process.running and sum(server.answered.values()) < before + 15:
                 time.sleep(0.02)
             process.kill()
-            process.wait()
         done = glan(*words, cwd=tmp_path, check=3)
         assert "the budget is reached" in done.stderr and "--max-cost 4" in done.stderr
         assert charged(server) <= 2
@@ -332,6 +332,14 @@ def test_a_pilot_tells_what_a_larger_run_takes(tmp_path: Path) -> None:
     told = sum(row.prompt_tokens.low for row in rows), sum(row.prompt_tokens.high for row in rows)
     assert told[0] * 0.97 < large.prompt_tokens < told[1] * 1.03
     assert (bytes_a_pair(Run(tmp_path / "pilot")) or 0) > 1000
+
+
+def test_a_pilot_that_was_judged_tells_what_it_told_before(tmp_path: Path) -> None:
+    settings, run = Settings(model_name="rehearsal", language="English"), Run(tmp_path / "pilot")
+    generate(run, settings, disciplines(1))
+    before = uses_of(run, settings)
+    judge(run, settings, Wanted())
+    assert uses_of(run, settings) == before
 
 
 def test_a_pilot_with_short_syllabi_is_stretched_by_the_priors(tmp_path: Path) -> None:

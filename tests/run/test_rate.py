@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.loopback import Bucket
-from tests.loopback_thread import command, environment, running
+from tests.loopback_thread import running
+from tests.processes import command, environment
 
 
 def driven(folder: Path, bucket: Bucket, seconds: float) -> float:

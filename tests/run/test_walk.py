@@ -342,10 +342,10 @@ def test_a_subject_list_that_was_cut_is_asked_for_anew_by_a_rerun(tmp_path: Path
 
 
 def test_one_useless_taxonomy_query_leaves_its_place_empty(tmp_path: Path) -> None:
-    chosen = settings(model_name="rehearsal?truncate=0.5", num_taxonomy_queries=12, max_number_of_fields=30, max_asks=1)
+    chosen = settings(model_name="rehearsal?truncate=0.5", num_taxonomy_queries=6, max_number_of_fields=8, max_asks=1)
     make_taxonomy(Run(tmp_path / "run"), chosen)
     replies = list(lines.read(tmp_path / "run" / "replies.jsonl"))
-    assert len(replies) == 12 and {line["finish_reason"] for line in replies} == {"stop", "length"}
+    assert len(replies) == 6 and {line["finish_reason"] for line in replies} == {"stop", "length"}
     with pytest.raises(UserError, match="another --out"):
         make_taxonomy(Run(tmp_path / "run"), chosen.model_copy(update={"max_number_of_fields": 2}))
 

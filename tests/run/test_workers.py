@@ -25,7 +25,8 @@ from glan_dspy.run.status import status
 from glan_dspy.run.store import Run, Shelf
 from glan_dspy.run.tally import Outcome, Shown
 from glan_dspy.settings import Settings
-from tests.loopback_thread import command, counts, environment, pairs, rows, running
+from tests.loopback_thread import counts, pairs, rows, running, written
+from tests.processes import command, environment
 
 DISCIPLINES = [Discipline(name=f"Discipline {n}") for n in range(6)]
 NEEDED = 6 * 3 + 2 * 120
@@ -94,6 +95,7 @@ def test_a_dead_workers_disciplines_go_on_elsewhere_and_only_what_was_in_flight_
     assert outcome.tally.found == 0
 
 
+@pytest.mark.long
 def test_one_ctrl_c_ends_all_workers_in_good_order_and_the_next_command_goes_on(tmp_path: Path) -> None:
     def stop(coordinator: Coordinator) -> bool:
         if coordinator.tally.instructions <= 10:
@@ -122,6 +124,7 @@ def test_what_all_workers_spend_together_stays_within_the_cap(tmp_path: Path) ->
     assert status(Run(tmp_path / "run"))["cost_usd"] == pytest.approx(spent, rel=1e-6)
 
 
+@pytest.mark.long
 def test_what_the_user_must_mend_ends_all_workers_with_its_reason(tmp_path: Path) -> None:
     with running() as (base_url, _):
         chosen = settings(model_name="sim", base_url=base_url.replace("/v1", "/nowhere"))
@@ -140,18 +143,20 @@ def test_workers_that_cannot_start_end_the_command_with_their_last_words(
     assert outcome.reason == "worker ended with code 5: no such library"
 
 
+@pytest.mark.long
 def test_a_coordinator_that_is_killed_takes_its_workers_with_it_and_the_next_one_goes_on(tmp_path: Path) -> None:
     with running("rehearsal?latency=0.05") as (base_url, _):
         words = ["generate", "-o", "run", "--base-url", base_url, "--model-name", "sim", "--language", "English",
                  "--workers", "2"]  # fmt: skip
         for discipline in DISCIPLINES:
             words += ["--discipline", discipline.name]
-        process = subprocess.Popen(command(*words), cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL)
-        while process.poll() is None and len(pairs(tmp_path / "run")) < 20:
-            time.sleep(0.02)
-        assert process.poll() is None, "it was done before it could be killed"
-        process.kill()
-        process.wait()
+        with subprocess.Popen(command(*words), cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL) as process:
+            try:
+                while process.poll() is None and written(tmp_path / "run", "instructions") < 20:
+                    time.sleep(0.02)
+                assert process.poll() is None, "it was done before it could be killed"
+            finally:
+                process.kill()
         done = subprocess.run(command(*words), cwd=tmp_path, env=environment(), capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         served = counts(base_url)
