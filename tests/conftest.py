@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,14 @@ def glan() -> Forking:
     from tests.processes import forking
 
     return forking()
+
+
+def pytest_collection_finish() -> None:
+    """Runs begin with a whole collection: the tests and their libraries are not looked at again each time."""
+    import hypothesis  # noqa: F401 - it counts referrers when it is imported, which what is frozen no longer has
+
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -178,7 +178,7 @@ def test_sampling_knows_records_only() -> None:
 
 
 def test_engines_know_nothing_of_glan() -> None:
-    assert outside(["engines"], "glan_dspy.engines", "glan_dspy.errors") == {}
+    assert outside(["engines"], "glan_dspy.engines", "glan_dspy.errors", "glan_dspy.hiding") == {}
 
 
 def test_signatures_know_records_only() -> None:

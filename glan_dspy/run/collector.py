@@ -16,8 +16,9 @@ def rare_collections() -> Iterator[None]:
 
     Nearly all that a call makes is freed as soon as the last name of it is gone; this is about cycles only.
     Without it a third of a run's CPU goes into looking at thousands of waiting calls and all modules again.
+    What a host has frozen itself stays frozen.
     """
-    before = gc.get_threshold()
+    before, frozen = gc.get_threshold(), gc.get_freeze_count()
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG, *before[1:])
@@ -25,4 +26,5 @@ def rare_collections() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*before)
-        gc.unfreeze()
+        if not frozen:
+            gc.unfreeze()

@@ -63,8 +63,9 @@ def test_nor_what_is_repeated_in_the_middle_of_a_run(glan: Forking, tmp_path: Pa
         command = glan.start(tmp_path, *words(host.base_url), env=ENVIRONMENT)
         command.wait()
         check(tmp_path, command)
-        check(tmp_path, doctor := glan.start(tmp_path, "doctor", "-o", "run", env=ENVIRONMENT))
+        doctor = glan.start(tmp_path, "doctor", "-o", "run", env=ENVIRONMENT)
         doctor.wait()
+        check(tmp_path, doctor)
 
 
 def test_nor_what_the_batch_endpoint_says(glan: Forking, tmp_path: Path) -> None:
