@@ -42,3 +42,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     from tests.faults.table import summary
 
     summary(terminalreporter)
+
+
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()  # else what libraries hold to the end looks to them like leaks, and they say so

@@ -104,7 +104,9 @@ def test_a_spoilt_description_of_the_run_is_told_and_nothing_is_asked(hurting: H
     check(case)
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(
+    "damage", ["cut", *(pytest.param(more, marks=pytest.mark.long) for more in DAMAGES if more != "cut")]
+)
 def test_a_spoilt_journal_of_batches_loses_no_pair(hurting: Hurting, damage: str) -> None:
     """What it said of a batch is gone: that batch is bought again, and nothing else."""
     case = hurting(f"batch files {damage}", "batch")

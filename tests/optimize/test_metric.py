@@ -117,6 +117,7 @@ def test_no_text_raises_and_every_value_is_a_share(question: str, answer: str, l
 
 @pytest.mark.parametrize("text", ODD.values(), ids=ODD.keys())
 def test_odd_texts_score_without_an_error(text: str) -> None:
+    text = text[:50_000]
     assert 0 <= score("English", text, text).value <= 1
 
 

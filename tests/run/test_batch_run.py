@@ -71,6 +71,7 @@ def test_a_kill_buys_nothing_twice(glan: Forking, tmp_path: Path, point: Point, 
         check_whole(tmp_path, server)
 
 
+@pytest.mark.long
 def test_kills_while_replies_are_being_written_lose_and_buy_nothing(glan: Forking, tmp_path: Path) -> None:
     dealt = 0
     with running() as (base_url, server):

@@ -263,6 +263,7 @@ def test_a_second_process_is_told_who_writes(tmp_path: Path) -> None:
         generate(run, settings(), [OPTICS])
 
 
+@pytest.mark.long  # tests/faults/test_mixed.py has a short form
 def test_faults_of_every_kind_over_http_end_in_a_pair_or_a_reason(tmp_path: Path) -> None:
     faulty = ("rehearsal?server_error=0.05&rate_limit=0.05&timeout=0.02&reset=0.02&truncate=0.03&bad_json=0.03"
               "&refuse=0.02&empty=0.03&abstain=0.02")  # fmt: skip

@@ -116,7 +116,7 @@ def test_one_ctrl_c_ends_all_workers_in_good_order_and_the_next_command_goes_on(
 def test_what_all_workers_spend_together_stays_within_the_cap(tmp_path: Path) -> None:
     with running("rehearsal?latency=0.01") as (base_url, server):
         chosen = settings(model_name="sim", base_url=base_url, max_cost=2.0, price_in=("100",), price_out=("400",),
-                          answer_max_tokens=600, curriculum_max_tokens=800, workers=3)  # fmt: skip
+                          answer_max_tokens=600, curriculum_max_tokens=800, workers=2)  # fmt: skip
         outcome = generate(Run(tmp_path / "run"), chosen, DISCIPLINES)
         spent = (server.prompt_tokens * 100 + server.completion_tokens * 400) / 1_000_000
     assert outcome.budget and outcome.needs > 2.0 and not outcome.reason
