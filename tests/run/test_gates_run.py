@@ -271,7 +271,7 @@ def test_repair_does_not_go_beyond_the_number_of_pairs(tmp_path: Path) -> None:
 
 def test_a_syllabus_is_repaired_and_the_run_goes_on_with_its_questions(tmp_path: Path) -> None:
     run = Run(tmp_path / "run")
-    chosen = settings(model_name="rehearsal?empty=0.75", max_asks=1, num_subject_queries=5, max_number_of_subjects=4)
+    chosen = settings(model_name="rehearsal?empty=0.5", max_asks=1, num_subject_queries=5, max_number_of_subjects=4)
     generate(run, chosen, disciplines(4))
     broken = [row["id"] for row in rows(tmp_path / "run", "rejected") if row["stage"] == "syllabus"]
     assert broken
