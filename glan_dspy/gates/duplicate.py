@@ -124,6 +124,10 @@ class Seen:
 
     def _enter(self, number: int, places: list[int]) -> None:
         table, mask = self._table, len(self._table) - 1
+        if not any(map(table.__getitem__, places)):  # as nearly always
+            for place in places:
+                table[place] = number + 1
+            return
         for place in places:
             for _ in range(_LONGEST):
                 if not table[place]:

@@ -41,6 +41,10 @@ def told_by_little_words(text: str, code: str) -> bool:
     little = LITTLE.get(code)
     if little is None or len(text) < 4:
         return False
-    places = slices(text, min(LINE, (len(text) - 1) // 4))
-    found = [sum(map(little.__contains__, place.lower().split())) for place in places]
-    return sum(found) >= 2 and sum(found) * SHARE >= sum(map(len, places)) and found.count(0) <= 1
+    size = min(LINE, (len(text) - 1) // 4)
+    one, two, three, four = (place.lower().split() for place in slices(text, size))
+    none = little.isdisjoint
+    if none(one) + none(two) + none(three) + none(four) > 1:
+        return False
+    found = sum(map(little.__contains__, one + two + three + four))
+    return found >= 2 and found * SHARE >= 4 * size
