@@ -25,8 +25,8 @@ from typing import NamedTuple
 from glan_dspy.records import Discipline
 from glan_dspy.run.store import Run
 
-IN_FLIGHT = 64
-"""Question calls in flight, and answer calls too."""
+IN_FLIGHT = 256
+"""Question calls in flight, and answer calls too, of all workers: what an account that lets a cluster work allows."""
 
 
 class Rates(NamedTuple):

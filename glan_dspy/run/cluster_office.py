@@ -33,11 +33,17 @@ from glan_dspy.settings import Settings
 POLL = 10.0
 """Seconds after which a worker that waits is told that there is nothing yet."""
 
-GATHERS = 0.008
-"""Seconds from one message through Ray to the next one: it costs as much as many together."""
+GATHERS, GATHERS_MOST = 2e-5, 0.04
+"""Seconds from one message through Ray to the next one, for each byte of it, and at most: a call of an actor costs half a
+millisecond on both sides, however much it carries, so a busy worker sends more at a time, and an idle one at once."""
 
 GONE = b""
 """What a worker hears that is not known, or not any more: it ends."""
+
+
+def pause(size: int) -> float:
+    """Seconds from a message of so many bytes to the next one."""
+    return min(GATHERS_MOST, GATHERS * size)
 
 
 class Mailbox:
@@ -60,10 +66,11 @@ class Mailbox:
         await asyncio.sleep(self._again_at - clock())
         with suppress(TimeoutError):
             await asyncio.wait_for(self.something.wait(), POLL)
-        self._again_at = clock() + GATHERS
         messages, self.messages = self.messages, []
         self.something.clear()
-        return orjson.dumps(messages)
+        data = orjson.dumps(messages)
+        self._again_at = clock() + pause(len(data))
+        return data
 
 
 class Office:

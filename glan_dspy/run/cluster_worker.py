@@ -215,14 +215,15 @@ class Carrier:
             self._carrying = asyncio.create_task(self._carry())
 
     async def _carry(self) -> None:
-        from glan_dspy.run.cluster_office import GATHERS
+        from glan_dspy.run.cluster_office import pause
         from glan_dspy.run.worker import end_at_once
 
         try:
             while self._said:
                 said, self._said = self._said, []
-                await self.office.tell.remote(self.number, b"\n".join(said))
-                await asyncio.sleep(GATHERS)
+                data = b"\n".join(said)
+                await self.office.tell.remote(self.number, data)
+                await asyncio.sleep(pause(len(data)))
         except Exception:
             end_at_once()
         self._carrying = None

@@ -12,7 +12,7 @@ import pytest
 from tests.faults.case import Case
 from tests.faults.modes import MODES, Charges
 from tests.faults.table import PROPERTY, Row, plain
-from tests.processes import Commands, Forking
+from tests.processes import Commands, Forking, Spawning
 from tests.serving import hosted
 
 
@@ -38,7 +38,7 @@ def hurting(tmp_path: Path, glan: Forking, record_property: Callable[[str, objec
             return Case(
                 tmp_path,
                 kind,
-                commands or glan,
+                commands or (Spawning() if kind.heavy else glan),
                 host,
                 Row(what, mode),
                 lambda row: record_property(PROPERTY, plain(row)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 import pytest
@@ -40,6 +41,8 @@ class Mode:
     """Whether calls outlive the process, so that not even what is in flight may be paid for twice."""
     missing: Callable[[], str] = lambda: ""
     """What is not installed here that it takes."""
+    heavy: bool = False
+    """Whether its processes take so long to begin that it has a case of each kind, and not many."""
 
     @property
     def victims(self) -> tuple[str, ...]:
@@ -47,10 +50,15 @@ class Mode:
         return ("command", "worker", "all") if self.worker else ("command",)
 
 
+def without_ray() -> str:
+    return "" if find_spec("ray") else "Ray is not installed"
+
+
 MODES = {
     "plain": Mode(),
     "batch": Mode(("--batch",), batches, lasting=True),
     "workers": Mode(("--workers", "2"), worker="glan_dspy.run.workers"),
+    "ray": Mode(("--ray", "local", "--workers", "2"), worker="ray::glan worker", missing=without_ray, heavy=True),
 }
 
 
