@@ -128,7 +128,16 @@ def resumed(run: Path, pairs: int) -> tuple[float, int]:
     """(Seconds from the command's beginning to its first call that is answered, MB at that moment)."""
     more = run.parent / "more.txt"
     more.write_text(DISCIPLINES.read_text(encoding="utf-8") + "\nThe Weather of Other Worlds\n", encoding="utf-8")
-    command = [*COMMAND, "generate", "-o", str(run), "--disciplines-filepath", str(more), "--num-pairs", str(pairs + 500)]
+    command = [
+        *COMMAND,
+        "generate",
+        "-o",
+        str(run),
+        "--disciplines-filepath",
+        str(more),
+        "--num-pairs",
+        str(pairs + 500),
+    ]
     began, new = time.monotonic(), "disciplines/the-weather-of-other-worlds-*/calls.jsonl"
     with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
         while not any(path.stat().st_size for path in run.glob(new)):

@@ -21,6 +21,7 @@ from typing import Any
 import orjson
 
 from glan_dspy.errors import UserError
+from glan_dspy.run.collector import rare_collections
 from glan_dspy.run.command import log_to
 from glan_dspy.run.coordinate import sync_every_second
 from glan_dspy.run.coordinator import Coordinator, Kind, Member
@@ -33,8 +34,8 @@ from glan_dspy.settings import Settings
 POLL = 10.0
 """Seconds after which a worker that waits is told that there is nothing yet."""
 
-GATHERS, GATHERS_MOST = 2e-5, 0.04
-"""Seconds from one message through Ray to the next one, for each byte of it, and at most: a call of an actor costs half a
+GATHERS, GATHERS_MOST = 2e-5, 0.05
+"""Seconds from one message through Ray to the next one, for each byte of it, and at most: a call of an actor costs a
 millisecond on both sides, however much it carries, so a busy worker sends more at a time, and an idle one at once."""
 
 GONE = b""
@@ -95,6 +96,7 @@ class Office:
         disciplines = self.run.disciplines()
         quota = Quota(self.settings) if self.kind == "answer" else open_quota(self.run, self.settings, disciplines)
         self.coordinator = Coordinator(self.run, self.settings, disciplines, quota, budget, self.kind)
+        self._at_end.enter_context(rare_collections())
         syncing = asyncio.create_task(sync_every_second(budget))
         self._at_end.callback(syncing.cancel)
         return b""
