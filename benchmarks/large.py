@@ -3,10 +3,10 @@
     uv run python -m benchmarks.large --pairs 1000000
     uv run python -m benchmarks.large --pairs 1000000 --workers 2
 
-123 disciplines, all gates on, no latency: what is measured is the program's own work and the simulated model's. Marks are
-taken when the run has so many pairs; memory is the sum over its processes at that moment (the share of each that no other
-has, and its part of what is shared). Afterwards a discipline is added by `glan generate -o RUN --discipline`: the time from
-the command's beginning to its first call that is answered.
+123 disciplines, all gates on, no latency: what is measured is the program's own work and the simulated model's. Marks
+are taken when the run has so many pairs; memory is that of all its processes at that moment, what they share counted
+once. Afterwards a discipline joins, by one more line in the file: the time from the command's beginning to its first
+call that is answered.
 """
 
 from __future__ import annotations
