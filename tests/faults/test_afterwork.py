@@ -5,15 +5,13 @@ No command falls over them, none of them costs a pair, and what they held is mad
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from tests.faults.case import Case
+from tests.faults.case import Case, ids
 from tests.faults.check import export
 from tests.faults.conftest import Hurting
 from tests.faults.test_files import DAMAGES, files
-from tests.loopback_thread import pairs, rows
+from tests.loopback_thread import pairs
 
 KINDS = ("holdout", "judgements", "votes", "decisions", "rejected")
 SHORT = ("garbage in the middle",)
@@ -22,7 +20,8 @@ GOALS = ["--num-pairs", "45", "--holdout", "3", "--candidate-budget", "3"]
 
 def said(case: Case, *words: str) -> str:
     command = case.start(*words)
-    assert case.over(command) == 0, command.said
+    case.note(code := command.wait())
+    assert code == 0, command.said
     assert "Traceback" not in command.said
     return command.stdout
 
@@ -36,10 +35,6 @@ def everything(case: Case) -> None:
     said(case, *case.words, *GOALS)
     judge(case)
     said(case, "curate", case.out, "--near", "0.5")
-
-
-def distinct(run: Path, name: str) -> set[str]:
-    return {row["id"] for row in rows(run, name) if isinstance(row, dict) and "id" in row}
 
 
 def spoil(case: Case, damage: str) -> None:
@@ -69,4 +64,4 @@ def test_what_comes_after_making_is_spoilt_and_no_pair_is_lost(hurting: Hurting,
     case.row.lost = len({pair[0] for pair in before} - {pair[0] for pair in after} - {pair[0] for pair in made})
     case.record(case.row)
     assert set(pairs(case.run)) >= set(made) and len(after) == len(set(after)) >= 45
-    assert len(distinct(case.run, "holdout")) >= 9
+    assert len(set(ids(case.run, "holdout"))) >= 9
