@@ -22,6 +22,7 @@ from glan_dspy.engines.budget import Budget
 from glan_dspy.engines.pace import Hard, Pace
 from glan_dspy.hiding import hidden, secrets
 from glan_dspy.records import Discipline
+from glan_dspy.run.order import soonest_first
 from glan_dspy.run.quota import Quota, Reached
 from glan_dspy.run.serving import Paces, Purse
 from glan_dspy.run.store import Run
@@ -71,7 +72,7 @@ class Coordinator:
         self.all_told = asyncio.Event()
         """Whether there is nothing more to do, but for what is in flight, and all were told so."""
         self._stops = 0
-        self._free = deque(discipline for discipline in disciplines if quota.wants(discipline))
+        self._free = deque(soonest_first(run, filter(quota.wants, disciplines)))
         self._tallies: dict[str, Tally] = {}
         """Of each discipline's newest lease."""
         self._earlier = Tally()

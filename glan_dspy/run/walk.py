@@ -38,6 +38,7 @@ from glan_dspy.run.batches import WIDE
 from glan_dspy.run.branch import Branch
 from glan_dspy.run.course import Course
 from glan_dspy.run.crew import Crew, Work
+from glan_dspy.run.order import soonest_first
 from glan_dspy.run.pool import Job, Key, Lane, Pool
 from glan_dspy.run.quota import Quota, Reached
 from glan_dspy.run.rounds import Candidate, Group
@@ -80,7 +81,7 @@ class Walk:
 
     async def __call__(self) -> Outcome:
         """Walks until nothing is left, a stop is asked for, or something ends the run."""
-        self._open([discipline for discipline in self.disciplines if self.quota.wants(discipline)])
+        self._open(soonest_first(self.crew.run, filter(self.quota.wants, self.disciplines)))
         outcome = await self.crew.work(lambda: self._open(self.quota.grant(self.disciplines)))
         outcome.short = self.quota.shortfall(self.disciplines)
         return outcome
