@@ -254,8 +254,13 @@ class Coordinator:
         except OSError as error:
             self._cannot_write(error)
 
-    def _hear_stopping(self, member: Member, what: dict[str, str]) -> None:
-        self.outcome.reason = self.outcome.reason or what["reason"]
+    def _hear_stopping(self, member: Member, what: dict[str, Any]) -> None:
+        if what["unheard"] and self.tally.calls:
+            # It had no reply of its own yet, but others had: the endpoint is gone, and nothing is to be mended here.
+            for discipline in member.leases.values():
+                self._fail(discipline, what["reason"])
+        else:
+            self.outcome.reason = self.outcome.reason or what["reason"]
         self.outcome.budget = self.outcome.budget or what["budget"]
         if not self._stops:
             self._stop_all()

@@ -88,6 +88,8 @@ class Crew:
         self._finished: set[str] = set()
         self._number = 0
         self._streak: Counter[tuple[str, str]] = Counter()
+        self.unheard = False
+        """Whether it ended because no call of a stage had any reply, all failing alike."""
         self._replied: set[str] = set()
         """Stages that got a reply, of whatever use."""
         self._used: set[str] = set()
@@ -345,6 +347,7 @@ class Crew:
 
     def _count_failure(self, stage: str, error: LMError) -> None:
         if stage not in self._replied and self._again(stage, type(error).__name__) >= SAME_FAILURES:
+            self.unheard = True
             self._end(f"the first {SAME_FAILURES} {stage} calls all failed alike: {first_line(error)}")
 
     def _again(self, stage: str, kind: str) -> int:

@@ -175,7 +175,8 @@ class Leasing:
         self.desk.no_more_leases()
         outcome = self.walk.crew.outcome
         if not outcome.interrupted:
-            self.desk.send({"stopping": {"reason": outcome.reason, "budget": outcome.budget}})
+            unheard = self.walk.crew.unheard
+            self.desk.send({"stopping": {"reason": outcome.reason, "budget": outcome.budget, "unheard": unheard}})
 
     def report(self) -> None:
         """Tells the numbers that have changed."""

@@ -220,3 +220,21 @@ def test_a_tally_comes_through_the_wire_as_it_was() -> None:
     tally.rejected.update({"refusal": 2, "cut": 1})
     tally.errors["RateLimitError"] += 1
     assert tally_of(orjson.loads(orjson.dumps(tally.plain()))) == tally
+
+
+def test_a_worker_without_a_reply_of_its_own_does_not_speak_for_the_others(tmp_path: Path) -> None:
+    """What it takes for a wrong address is an outage where another worker's calls were answered: exit 3, not 1."""
+
+    async def play(coordinator: Coordinator) -> None:
+        one, two = Player(coordinator, "1"), Player(coordinator, "2")
+        one.says(lease=True)
+        two.says(lease=True)
+        if heard:
+            one.says(tally={EIGHT[0].id: Tally(calls=3).plain()})
+        two.says(stopping={"reason": "the first 10 calls all failed alike", "budget": "", "unheard": True})
+
+    for heard in (True, False):
+        outcome = played(tmp_path / str(heard), play).result()
+        assert bool(outcome.reason) is not heard
+        assert outcome.failed == (["Discipline 1"] if heard else [])
+        assert "failed alike" in (outcome.why if heard else outcome.reason)
