@@ -72,6 +72,7 @@ class Coordinator:
         self.all_told = asyncio.Event()
         """Whether there is nothing more to do, but for what is in flight, and all were told so."""
         self._stops = 0
+        self._asked_to_stop = 0
         self._free = deque(soonest_first(run, filter(quota.wants, disciplines)))
         self._tallies: dict[str, Tally] = {}
         """Of each discipline's newest lease."""
@@ -121,7 +122,7 @@ class Coordinator:
             }
         )
         if self._stops:
-            send({"stop": self._stops})
+            send({"stop": max(1, self._asked_to_stop)})
         return member
 
     def leave(self, member: Member, why: str, *, blame: bool = True) -> None:
@@ -180,6 +181,7 @@ class Coordinator:
     def stop(self) -> None:
         """Finishes what is in flight and starts nothing more; said twice, ends at once."""
         self.outcome.interrupted = True
+        self._asked_to_stop += 1
         self._stop_all()
 
     def _cannot_write(self, error: OSError) -> None:
@@ -193,7 +195,7 @@ class Coordinator:
         if self.budget:
             self.budget.stop()
         for member in self.members.values():
-            member.send({"stop": self._stops})
+            member.send({"stop": max(1, self._asked_to_stop)})  # that it ends by itself asks nobody to hurry
         self._deal()
 
     # --- what workers say -------------------------------------------------------------------------------

@@ -116,7 +116,7 @@ class Crew:
 
         What is in flight in a batch may take a day: it is not waited for, and the next command finds it.
         """
-        if self._stop.is_set() or self.settings.batch:
+        if self.outcome.interrupted or self.settings.batch:  # a run that ends by itself was not asked yet
             self.pool.cancel()
         self.outcome.interrupted = True
         self._send_no_more()

@@ -48,6 +48,7 @@ class Desk:
         self.paces: dict[str, SharedPace] = {}
         self.welcome: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self.on_stop: Callable[[], None] = lambda: None
+        self._stops = 0
         self.on_share: Callable[[int, int], None] = lambda place, count: None
         self.share = (0, 1)
         self._lease: asyncio.Future[Lease | None] | None = None
@@ -93,7 +94,9 @@ class Desk:
 
     def _hear_stop(self, times: int) -> None:
         self.no_more_leases()
-        self.on_stop()
+        for _ in range(times - self._stops):
+            self.on_stop()
+        self._stops = max(times, self._stops)
 
     def _hear_share(self, share: list[int]) -> None:
         self.share = share[0], share[1]
