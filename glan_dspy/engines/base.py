@@ -46,6 +46,8 @@ class Call:
     """Takes one line about a finished attempt: tokens, cost, finish reason, seconds, or its error."""
     recall: Callable[[str], dict[str, Any] | None] = field(default=lambda key: None)
     """Gives back the kept reply to this question, if an earlier process already paid for it."""
+    noted: Callable[[str], dict[str, Any] | None] = field(default=lambda key: None)
+    """Gives back an earlier process's line about a reply to this question, of those that may be read once more."""
     keep: Callable[[dict[str, Any]], None] | None = None
     """Keeps the reply as soon as it is there. None for a stage whose result is itself written at once."""
     model: str = ""

@@ -40,8 +40,20 @@ class Meter:
         except lm15.LM15Error as error:
             call.record({**line, **self._failed(call, error), "seconds": _since(started)})
             raise  # cancelled in flight, by contrast, leaves the reservation standing in its file
+        if self.lasting and self._is_noted(call, response):
+            return response
         call.record({**line, **self._answered(call, response), "seconds": _since(started)})
         return response
+
+    def _is_noted(self, call: Call, response: Response) -> bool:
+        """Whether an earlier process noted this very reply, and died before it had written down what was in it."""
+        before = call.noted(call.key)
+        if before is None or response.id is None or before.get("reply") != response.id:
+            return False
+        if self.budget is not None:
+            self.budget.release(call.id)
+        call.id = before["id"]
+        return True
 
     def _answered(self, call: Call, response: Response) -> dict[str, Any]:
         usage = response.usage
@@ -50,7 +62,8 @@ class Meter:
         if self.budget is not None:
             charged = self.budget.settle(call.id, cost)
             unknown = {"reserved_usd": charged} if cost is None else {}
-        return {"prompt_tokens": usage.input_tokens, "cached_tokens": usage.cache_read_tokens,
+        reply = {"reply": response.id} if self.lasting and response.id else {}
+        return {**reply, "prompt_tokens": usage.input_tokens, "cached_tokens": usage.cache_read_tokens,
                 "completion_tokens": usage.output_tokens, "reasoning_tokens": usage.reasoning_tokens,
                 "cost_usd": cost, **unknown, "finish_reason": response.finish_reason}  # fmt: skip
 

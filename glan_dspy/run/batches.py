@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from glan_dspy.run import lines
 from glan_dspy.run.lines import Appender, Line
-from glan_dspy.run.store import FILES, Run
+from glan_dspy.run.store import FILES, Run, Shelf
 from glan_dspy.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,6 +33,12 @@ def disciplines_at_once() -> int:
         except (OSError, ValueError):
             pass  # what the system allows is less than it says (macOS)
     return max(8, (soft - 128) // len(FILES))
+
+
+def noted_replies(shelf: Shelf) -> dict[str, Line]:
+    """The line about each reply that came out of a batch, by its call's key (`engines.base.Call`)."""
+    lines = (line for line in shelf.calls() if "reply" in line and "item" in line)
+    return {f"{line['stage']}/{line['item']}/{line.get('ask')}": line for line in lines}
 
 
 @contextmanager

@@ -8,9 +8,10 @@ from typing import Any
 
 from glan_dspy.engines.base import Call
 from glan_dspy.engines.journal import reply_line
-from glan_dspy.gates.line import Gates
+from glan_dspy.gates.line import QuestionGates
 from glan_dspy.gates.verdict import Verdict
 from glan_dspy.records import Discipline, Instruction, Question, Rejected, Subject, Syllabus
+from glan_dspy.run.batches import noted_replies
 from glan_dspy.run.course import Course, Goal
 from glan_dspy.run.decisions import dropped
 from glan_dspy.run.store import Shelf
@@ -24,7 +25,9 @@ NO_COURSE = Course((), Settings(), Goal())
 class Branch:
     """Loaded when its discipline's turn comes, dropped when that is done: memory holds the open ones only."""
 
-    def __init__(self, discipline: Discipline, shelf: Shelf, tally: Tally, gates: Gates) -> None:
+    def __init__(
+        self, discipline: Discipline, shelf: Shelf, tally: Tally, gates: QuestionGates, *, lasting: bool = False
+    ) -> None:
         self.discipline, self.shelf, self.tally, self.gates = discipline, shelf, tally, gates
         self.course = NO_COURSE
         """Which samples are next, once the subjects are there."""
@@ -39,6 +42,10 @@ class Branch:
         self.subjects: tuple[Subject, ...] = ()
         self.syllabi: dict[str, Syllabus] = {}
         self.replies: dict[str, dict[str, Any]] = {}
+        self.lasting = lasting
+        """Whether calls outlive the process, as in a batch."""
+        self.noted: dict[str, dict[str, Any]] = {}
+        """Of calls that outlived an earlier one, what it noted of their replies, where it wrote down no more."""
         self.unanswered: dict[str, Question] = {}
         self.accepted: set[str] = set()
         self.curated: set[str] = set()
@@ -47,8 +54,8 @@ class Branch:
         """The test set: each question's id and text."""
         self.rejected: dict[str, str] = {}
         """Ids of questions and syllabi, and why; what was accepted later is not among them."""
-        self.answering = 0
-        """Answers that are asked for now."""
+        self.answering: set[str] = set()
+        """Ids of the questions whose answers are asked for now."""
         self.bought_before = 0
         """Questions for training pairs that earlier commands bought."""
         self.judging = self.judging_soon = False
@@ -90,6 +97,8 @@ class Branch:
                 for_test.add(question.id)
             if not self.is_settled(question.id):
                 self.unanswered[question.id] = question
+        if self.lasting:
+            self.noted = {key: line for key, line in noted_replies(shelf).items() if not self.is_settled(line["item"])}
         self.bought_before = len(asked - for_test - self.held_out.keys())
         if count:
             self._count(len(asked), len(self.accepted))
@@ -128,7 +137,7 @@ class Branch:
         """Whether the answers that are asked for now may already bring all pairs that are wanted of this kind."""
         wanted = self.course.goal.held_out if held_out else self.course.goal.pairs
         have = len(self.held_out if held_out else self.accepted)
-        return wanted is not None and have + self.answering >= wanted
+        return wanted is not None and have + len(self.answering) >= wanted
 
     def close_test_set(self) -> None:
         """From now on nothing passes that overlaps with the test set."""
@@ -157,6 +166,7 @@ class Branch:
             ask=ask,
             record=self._record,
             recall=self.replies.get,
+            noted=self.noted.get,
             keep=self._keep if keep else None,
         )
 
@@ -191,17 +201,18 @@ class Branch:
         self.shelf.append("questions", question)
         self.tally.questions += 1
 
-    def accept(self, pair: Instruction) -> None:
-        """Puts the pair into the file of what is being made: the test set, or the training pairs."""
-        if pair.held_out:
-            self.shelf.append("holdout", pair)
-            self.held_out[pair.id] = pair.question
-            self.tally.held_out += 1
-        else:
-            self.shelf.append("instructions", pair)
-            self.accepted.add(pair.id)
-            self.tally.instructions += 1
-        self._settled_anew(pair.id)
+    def accept(self, *pairs: Instruction) -> None:
+        """Puts the pairs into the files of what is being made: the training pairs, and the test set."""
+        if training := [pair for pair in pairs if not pair.held_out]:
+            self.shelf.append("instructions", *training)
+            self.accepted.update(pair.id for pair in training)
+            self.tally.instructions += len(training)
+        if held_out := [pair for pair in pairs if pair.held_out]:
+            self.shelf.append("holdout", *held_out)
+            self.held_out.update((pair.id, pair.question) for pair in held_out)
+            self.tally.held_out += len(held_out)
+        for pair in pairs:
+            self._settled_anew(pair.id)
 
     def drop(self, question: Question, stage: str, verdict: Verdict, raw: str) -> None:
         """Puts away what did not pass a gate."""
@@ -230,5 +241,6 @@ class Branch:
             self._reopened[id] = reason
 
     def _settled_anew(self, id: str) -> None:
+        self.answering.discard(id)
         if reason := self.rejected.pop(id, None) or self._reopened.pop(id, None):
             self.tally.rejected[reason] -= 1

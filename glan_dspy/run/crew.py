@@ -34,7 +34,7 @@ from dspy.utils.exceptions import (
 from glan_dspy.engines.base import CALL, Call
 from glan_dspy.engines.budget import REACHED
 from glan_dspy.errors import BadReply, Stopped
-from glan_dspy.gates.line import Gates
+from glan_dspy.gates.line import QuestionGates
 from glan_dspy.hiding import hidden, secrets
 from glan_dspy.records import Discipline
 from glan_dspy.run.batches import WIDE, disciplines_at_once
@@ -173,13 +173,14 @@ class Crew:
     # --- jobs of a branch ---------------------------------------------------------------------------
 
     def opening(
-        self, discipline: Discipline, first: Callable[[Branch], Awaitable[None]], gates: Callable[[], Gates]
+        self, discipline: Discipline, first: Callable[[Branch], Awaitable[None]], gates: Callable[[], QuestionGates]
     ) -> Job:
         """The job that opens a discipline's branch and begins its work with `first`."""
 
         async def job() -> None:
             await self._doors.acquire()
-            branch = Branch(discipline, self.run.shelf(discipline), self.tally_of(discipline), gates())
+            shelf, tally = self.run.shelf(discipline), self.tally_of(discipline)
+            branch = Branch(discipline, shelf, tally, gates(), lasting=self.settings.batch)
             self.open[discipline.id] = branch
             self._number = branch.number = self._number + 1
             branch.jobs = 1

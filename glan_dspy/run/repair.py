@@ -164,7 +164,7 @@ class Repair(Walk):
         self._next_round(branch)
 
     async def _syllabus_again(self, branch: Branch, subject: Subject) -> None:
-        await self._syllabus_of(branch, subject)
+        await self.asking.syllabus(branch, subject)
 
 
 _ORDER = {"syllabus": 0, "answer": 1, "question": 2}

@@ -35,6 +35,12 @@ class Candidate:
     held_out: bool = False
     """Whether it is for the test set."""
 
+    def hand_over(self) -> Question:
+        """Its question, which is not kept here any longer."""
+        question, self.question = self.question, None
+        assert question is not None
+        return question
+
 
 @dataclass(slots=True, eq=False)
 class Group:

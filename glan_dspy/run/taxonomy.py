@@ -17,7 +17,7 @@ from glan_dspy.errors import BadReply, Stopped, UserError
 from glan_dspy.outline import write_outline
 from glan_dspy.program import GLAN, open_program
 from glan_dspy.records import normalise
-from glan_dspy.run.batches import batch_journal
+from glan_dspy.run.batches import batch_journal, noted_replies
 from glan_dspy.run.begin import begin
 from glan_dspy.run.command import bulk, forms_of, log_to, run_to_its_end
 from glan_dspy.run.crew import first_line
@@ -69,6 +69,7 @@ def refuse_another_taxonomy(run: Run, settings: Settings) -> None:
 async def _ask_taxonomy(run: Run, settings: Settings, glan: GLAN) -> list[FieldOutline]:
     shelf = run.root_shelf()
     kept: dict[str, Line] = {line["id"]: line for line in shelf.replies()}
+    noted = noted_replies(shelf) if settings.batch else {}
     batches = ExitStack()
     journal = batches.enter_context(batch_journal(run, settings))
     budget = batches.enter_context(open_budget(run, settings))
@@ -82,6 +83,7 @@ async def _ask_taxonomy(run: Run, settings: Settings, glan: GLAN) -> list[FieldO
             ask=ask,
             record=lambda line: shelf.append("calls", line),
             recall=kept.get,
+            noted=noted.get,
             keep=lambda line: shelf.append("replies", line),
         )
 

@@ -10,41 +10,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
-from typing import Any
 
 from dspy.utils.exceptions import LMError
 
-from glan_dspy.engines.base import Call
-from glan_dspy.errors import BadReply
 from glan_dspy.gates.contamination import Overlap
-from glan_dspy.gates.line import Gates
-from glan_dspy.making import make_instruction, make_question, make_syllabus
+from glan_dspy.gates.line import AnswerGates, QuestionGates
+from glan_dspy.gates.verdict import Verdict
 from glan_dspy.program import GLAN
-from glan_dspy.records import (
-    Discipline,
-    Instruction,
-    Question,
-    Rejected,
-    Subject,
-    Syllabus,
-    merge_subjects,
-    syllabus_id,
-)
-from glan_dspy.run.batches import WIDE
+from glan_dspy.records import Discipline, Question, Subject
+from glan_dspy.run.arrivals import Arrivals
+from glan_dspy.run.asking import Asking
 from glan_dspy.run.branch import Branch
 from glan_dspy.run.course import Course
 from glan_dspy.run.crew import Crew, Work
+from glan_dspy.run.lanes import lanes
 from glan_dspy.run.order import soonest_first
-from glan_dspy.run.pool import Job, Key, Lane, Pool
+from glan_dspy.run.pool import Job, Key, Pool
 from glan_dspy.run.quota import Quota, Reached
 from glan_dspy.run.rounds import Candidate, Group
 from glan_dspy.run.store import Run
 from glan_dspy.run.tally import Outcome, Tally, planned_questions
-from glan_dspy.settings import Settings
 
 log = logging.getLogger("glan")
 
@@ -75,6 +63,8 @@ class Walk:
         self.pool = Pool(lanes(self.settings))
         self.tally = Tally(disciplines=len(self.disciplines))
         self.crew = Crew(run, self.settings, self.pool, self.tally)
+        self.asking = Asking(self.crew, glan)
+        self.arrivals = Arrivals(AnswerGates(self.settings, benchmarks), self.settings.answer_max_tokens)
         self.keep_questions = False
         """Whether a question's reply is kept before it is judged; else its record is."""
         self.most_waiting = 1 << 60 if self.settings.batch else MOST_WAITING
@@ -95,8 +85,8 @@ class Walk:
         """The job that opens a discipline and begins with it."""
         return self.crew.opening(discipline, self.begin, self._gates)
 
-    def _gates(self) -> Gates:
-        return Gates(self.settings, self.benchmarks)
+    def _gates(self) -> QuestionGates:
+        return QuestionGates(self.settings, self.benchmarks)
 
     def stop(self) -> None:
         """Finishes what is in flight and starts nothing more; said twice, ends at once."""
@@ -110,15 +100,12 @@ class Walk:
     def planned_questions(self) -> int:
         return planned_questions(self.settings, self.tally, self.tally.disciplines_done + len(self.crew.open))
 
-    def _reject(self, branch: Branch, id: str, stage: str, bad: BadReply, item: dict[str, Any]) -> None:
-        branch.reject(Rejected(id=id, stage=stage, reason=bad.reason, detail=bad.detail, raw=bad.raw, item=item))
-
     # --- rounds -------------------------------------------------------------------------------------
 
     async def begin(self, branch: Branch) -> None:
         """What a discipline begins with, once its files are read."""
         if not branch.subjects:
-            subjects = await self._subjects(branch)
+            subjects = await self.asking.subjects(branch)
             if not subjects:
                 branch.failed = True
                 self.crew.outcome.why = "the model gave no usable list of subjects; rejected.jsonl has its replies"
@@ -160,7 +147,7 @@ class Walk:
 
     async def _syllabus(self, branch: Branch, group: Group) -> None:
         try:
-            syllabus = await self._syllabus_of(branch, group.subject)
+            syllabus = await self.asking.syllabus(branch, group.subject)
         except LMError as error:
             if self.crew.leaves_open(error):
                 branch.course.current.skip(group)
@@ -227,17 +214,18 @@ class Walk:
         branch.judging = True
         try:
             while (round := branch.course.round) is not None:
-                for candidate in round.due():
-                    self._judge_one(branch, candidate)
+                candidates = list(round.due())
+                questions = [candidate.hand_over() for candidate in candidates]
+                verdicts = branch.gates.judge(questions)
+                for candidate, question, verdict in zip(candidates, questions, verdicts, strict=True):
+                    self._judged(branch, candidate, question, verdict)
                 if not round.admit(self.most_waiting):
                     break
         finally:
             branch.judging = False
 
-    def _judge_one(self, branch: Branch, candidate: Candidate) -> None:
-        question, candidate.question = candidate.question, None
-        assert question is not None
-        if verdict := branch.gates.question(question):
+    def _judged(self, branch: Branch, candidate: Candidate, question: Question, verdict: Verdict | None) -> None:
+        if verdict:
             branch.drop(question, "question", verdict, question.question)
             self._settle(branch, candidate, made=False)
         elif self.settings.generate_question_only:
@@ -248,70 +236,12 @@ class Walk:
             self._add_answer(branch, question, candidate)
 
     def _add_answer(self, branch: Branch, question: Question, candidate: Candidate | None = None) -> None:
-        branch.answering += 1
+        branch.answering.add(question.id)
         self.crew.add(branch, "answer", [partial(self._answer, branch, question, candidate)])
 
     def _settle(self, branch: Branch, candidate: Candidate, *, made: bool) -> None:
         if branch.course.settle(candidate, made=made):
             self._next_round(branch)
-
-    # --- what is asked ------------------------------------------------------------------------------
-
-    async def _subjects(self, branch: Branch) -> tuple[Subject, ...]:
-        """The merged subjects of all queries, in query order; a rejected query leaves its place empty."""
-        s = self.settings
-        # All are waited for, also when one fails: the others' replies are paid for and kept for the rerun.
-        lists = await asyncio.gather(
-            *(self._subject_query(branch, query) for query in range(s.num_subject_queries)), return_exceptions=True
-        )
-        for failure in lists:
-            if isinstance(failure, BaseException):
-                raise failure
-        outlines = [(o.name, o.level, o.subtopics) for replies in lists for o in replies]  # type: ignore[union-attr]
-        return merge_subjects(branch.discipline, outlines, s.max_number_of_subjects, s.max_number_of_subtopics)
-
-    async def _subject_query(self, branch: Branch, query: int) -> list[Any]:
-        s, item = self.settings, f"{branch.discipline.id}.{query}"
-        try:
-            reply, _ = await self.crew.ask(
-                branch,
-                "subjects",
-                item,
-                lambda: self.glan.subjects.acall(
-                    discipline=branch.discipline.name,
-                    max_subjects=s.max_number_of_subjects,
-                    max_subtopics=s.max_number_of_subtopics,
-                    language=s.curriculum_language,
-                ),
-                keep=True,
-            )
-        except BadReply as bad:
-            self._reject(branch, item, "subjects", bad, branch.discipline.model_dump())
-            return []
-        return list(reply.subjects)
-
-    async def _syllabus_of(self, branch: Branch, subject: Subject) -> Syllabus | None:
-        """The subject's syllabus, from the file or the model; None where the model gave none that can be used."""
-        id = syllabus_id(subject.id)
-        if known := branch.syllabi.get(id):
-            return known
-        if branch.is_settled(id):
-            return None
-        made: Syllabus
-        try:
-            made, _ = await self.crew.ask(branch, "syllabus", id, lambda: self._design(subject), keep=True)
-        except BadReply as bad:
-            self._reject(branch, id, "syllabus", bad, subject.model_dump())
-            return None
-        branch.add_syllabus(made)
-        return made
-
-    async def _design(self, subject: Subject) -> Syllabus:
-        s = self.settings
-        designed = await self.glan.syllabus.acall(
-            subject=subject, max_sessions=s.max_number_of_session_name, language=s.curriculum_language
-        )
-        return make_syllabus(subject, designed, s.max_number_of_session_name)
 
     def _add_questions(self, branch: Branch, jobs: list[Work], key: Key) -> None:
         """The first alone, and the rest when it is through: they find the syllabus in the endpoint's prefix cache."""
@@ -329,72 +259,33 @@ class Walk:
             self.crew.add(branch, "question", [lead], key=key)
 
     async def _question(self, branch: Branch, candidate: Candidate) -> None:
-        s, round = self.settings, branch.course.current
-        subject, syllabus = candidate.group.subject, candidate.group.syllabus
-        assert syllabus is not None
-        make = partial(
-            make_question, s, subject, syllabus, candidate.sample, id=candidate.id, held_out=candidate.held_out
-        )
+        round = branch.course.current
         try:
-            reply, call = await self.crew.ask(
-                branch,
-                "question",
-                candidate.id,
-                lambda: self.glan.question.acall(
-                    subject=subject, syllabus=syllabus, sample=candidate.sample, language=s.language
-                ),
-                keep=self.keep_questions,
-            )
-        except BadReply as bad:
-            self._reject(branch, candidate.id, "question", bad, make().model_dump())
-            self._settle(branch, candidate, made=False)
+            question = await self.asking.question(branch, candidate, keep=self.keep_questions)
         except LMError as error:
             if self.crew.leaves_open(error):
                 self._settle(branch, candidate, made=False)
             raise
         else:
-            question = make(question=reply.question, question_call=call.id)
-            branch.add_question(question)
-            round.arrive(candidate, question)
+            if question:
+                round.arrive(candidate, question)
+            else:
+                self._settle(branch, candidate, made=False)
         finally:
             self._judge_soon(branch)
 
     async def _answer(self, branch: Branch, question: Question, candidate: Candidate | None) -> None:
-        s = self.settings
-        made = False
         try:
-            reply, call = await self.crew.ask(
-                branch,
-                "answer",
-                question.id,
-                lambda: self.glan.answer.acall(
-                    question=question.question,
-                    language=question.language or s.language,
-                    subject=question.subject,
-                    level=question.level,
-                ),
-            )
-        except BadReply as bad:
-            self._reject(branch, question.id, "answer", bad, question.model_dump())
+            answered = await self.asking.answer(branch, question)
+            made = answered is not None and await self.arrivals.judged(branch, question, *answered)
         except LMError as error:
             if candidate is not None and self.crew.leaves_open(error):
                 self._settle(branch, candidate, made=False)
             raise
-        else:
-            made = self._take(branch, make_instruction(s, question, reply.answer, call), question, call)
         finally:
-            branch.answering -= 1
+            branch.answering.discard(question.id)
         if candidate is not None:
             self._settle(branch, candidate, made=made)
-
-    def _take(self, branch: Branch, pair: Instruction, question: Question, call: Call) -> bool:
-        """Puts the pair where it belongs, or among the rejected; true when it was accepted."""
-        verdict = branch.gates.answer(pair, at_limit=at_limit(call, self.settings.answer_max_tokens))
-        if verdict:
-            branch.drop(question, "answer", verdict, pair.answer)
-        else:
-            branch.accept(pair)
-        return not verdict
 
 
 class Answering(Walk):
@@ -414,42 +305,3 @@ class Answering(Walk):
                 self._next_imported(branch, questions)
 
         self.crew.add(branch, "question", [job])
-
-
-def at_limit(call: Call, limit: int) -> bool:
-    """Whether the reply is as long as it was allowed to be, whatever it says of its end."""
-    used = call.response.usage.output_tokens if call.response else None
-    return used is not None and used >= limit
-
-
-def lanes(settings: Settings) -> list[Lane]:
-    """The stages as lanes of the pool, with as much stock before each as keeps the next one busy.
-
-    A stage's stock lasts half as long again as the call before it takes, and two questions longer.
-    """
-    s = settings
-    if s.batch:
-        # Breadth first: whole generations of calls go into one batch, and wait there for hours.
-        gains = {"discipline": s.max_number_of_subjects, "syllabus": s.samples_per_syllabus, "question": 1, "answer": 1}
-        wide = [Lane(name, limit=WIDE, window=1 << 60, gain=gain) for name, gain in gains.items()]
-        return [*wide, Lane("judging", limit=1 << 60, window=1 << 60)]
-    stock = math.ceil(s.question_batch_size * max(8, 2 + 1.5 * questions_long(s, 1 + s.max_number_of_session_name)))
-    subjects = s.question_batch_size * (2 + 1.5 * questions_long(s, s.max_number_of_subjects))
-    syllabi = 1 + math.ceil(max(2 * stock, subjects) / s.samples_per_syllabus)
-    answers = 1 << 60 if s.generate_question_only else s.answer_batch_size + s.question_batch_size
-    return [
-        Lane("discipline", limit=s.concurrency, window=1 << 60, gain=s.max_number_of_subjects),
-        Lane("syllabus", limit=s.concurrency, window=syllabi, gain=s.samples_per_syllabus),
-        Lane("question", limit=s.question_batch_size, window=stock),
-        Lane("answer", limit=s.answer_batch_size, window=answers),
-        Lane("judging", limit=1 << 60, window=1 << 60),  # asks nobody anything, so nothing bounds it
-    ]
-
-
-PART = 0.55
-"""Of the length of a question: a class session with its concepts, some 110 tokens; a subject has fewer."""
-
-
-def questions_long(settings: Settings, parts: int) -> float:
-    """How many times as long as a question a list of so many sessions or subjects takes a model, about."""
-    return PART * parts * (2 if settings.draft_first else 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 from pathlib import Path
@@ -10,12 +11,22 @@ from typing import Any, get_args
 import pytest
 
 from benchmarks.batch_server import BatchServer, Faults, Point
+from glan_dspy.engines import batch_desk
+from glan_dspy.engines.batch_desk import Pace
+from glan_dspy.records import Discipline, Instruction
+from glan_dspy.run.branch import Branch
+from glan_dspy.run.generate import generate
+from glan_dspy.run.store import Run
+from glan_dspy.settings import Settings
 from tests.batch_thread import running
 from tests.loopback_thread import pairs, rows
 from tests.processes import Command, Forking, ended, until
 
 PAIRS, CALLS = 20, 3 + 2 * 20
 """What a discipline has of each."""
+
+
+PRICES: dict[str, Any] = {"price_in": ("10",), "price_out": ("40",)}
 
 
 def words(base_url: str, disciplines: int = 3) -> list[str]:
@@ -69,6 +80,33 @@ def test_a_kill_buys_nothing_twice(glan: Forking, tmp_path: Path, point: Point, 
         hold.go_on.set()
         ended(glan, tmp_path, "generate", "-o", "run")
         check_whole(tmp_path, server)
+
+
+def test_a_reply_that_is_noted_and_not_written_down_is_noted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a kill leaves between a call's line and its record; here the disk is full for the one and not the other."""
+    run, accept = Run(tmp_path / "run"), Branch.accept
+
+    def full(branch: Branch, *made: Instruction) -> None:
+        if branch.discipline.name != "Discipline 0":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        accept(branch, *made)
+
+    with running(faults=Faults(delay=0.05)) as (base_url, server):
+        settings = Settings(model_name="sim", base_url=base_url, batch=True, max_cost=99, **PRICES)
+        disciplines = [Discipline(name=f"Discipline {number}") for number in range(3)]
+        monkeypatch.setattr(batch_desk, "PACE", Pace(settle=0.1, first_look=0.05, longest_look=0.1))
+        with monkeypatch.context() as broken:
+            broken.setattr(Branch, "accept", full)
+            assert "No space left" in generate(run, settings, disciplines).reason
+        noted = len(rows(run.path, "calls"))
+        assert noted > len(pairs(run.path)) + len(rows(run.path, "questions")) + 3 * 3
+        assert not generate(run, settings, disciplines).reason
+        check_whole(tmp_path, server)
+    calls = rows(run.path, "calls")
+    assert len(calls) == 3 * CALLS
+    assert {pair["answer_call"] for pair in rows(run.path, "instructions")} <= {call["id"] for call in calls}
 
 
 @pytest.mark.long

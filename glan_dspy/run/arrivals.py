@@ -1,0 +1,98 @@
+"""Answers that came in at the same time are judged together, and written down together.
+
+Alone, between two replies that are parsed, a judgement takes three times as long (gates/line.py). So an answer waits
+for the end of the loop's turn in which its reply was read: for nothing that is not there already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from glan_dspy.engines.base import Call
+from glan_dspy.gates.line import Answered, AnswerGates
+from glan_dspy.gates.verdict import Verdict
+from glan_dspy.records import Instruction, Question
+from glan_dspy.run.branch import Branch
+
+
+@dataclass(slots=True, eq=False)
+class Arrival:
+    branch: Branch
+    question: Question
+    answered: Answered
+    accepted: asyncio.Future[bool]
+
+    def end(self, outcome: bool | Exception) -> None:
+        if self.accepted.done():
+            return  # who waited for it is gone; what was paid for is in its file all the same
+        if isinstance(outcome, Exception):
+            self.accepted.set_exception(outcome)
+        else:
+            self.accepted.set_result(outcome)
+
+
+class Arrivals:
+    """The pairs whose answers came in this turn of the loop."""
+
+    def __init__(self, gates: AnswerGates, answer_max_tokens: int) -> None:
+        self.gates, self.answer_max_tokens = gates, answer_max_tokens
+        self._now: list[Arrival] = []
+
+    async def judged(self, branch: Branch, question: Question, pair: Instruction, call: Call) -> bool:
+        """Puts the pair where it belongs, or among the rejected; true when it was accepted.
+
+        Raises what its gates or its file raise.
+        """
+        loop = asyncio.get_running_loop()
+        answered = Answered(pair, at_limit(call, self.answer_max_tokens))
+        if not self._now:
+            loop.call_soon(self._judge)
+        self._now.append(arrival := Arrival(branch, question, answered, loop.create_future()))
+        return await arrival.accepted
+
+    def _judge(self) -> None:
+        arrivals, self._now = self._now, []
+        passed: dict[Branch, list[Arrival]] = {}
+        for arrival, verdict in zip(arrivals, self._verdicts(arrivals), strict=True):
+            if isinstance(verdict, Exception):
+                arrival.end(verdict)
+            elif verdict:
+                _drop(arrival, verdict)
+            else:
+                passed.setdefault(arrival.branch, []).append(arrival)
+        for branch, together in passed.items():
+            _accept(branch, together)
+
+    def _verdicts(self, arrivals: Sequence[Arrival]) -> Sequence[Verdict | Exception | None]:
+        """Where a gate breaks on one of them, the others are judged all the same."""
+        try:
+            return self.gates.judge([arrival.answered for arrival in arrivals])
+        except Exception as bug:
+            return [bug] if len(arrivals) == 1 else [self._verdicts([arrival])[0] for arrival in arrivals]
+
+
+def _accept(branch: Branch, arrivals: Sequence[Arrival]) -> None:
+    outcome: bool | Exception = True
+    try:
+        branch.accept(*(arrival.answered.pair for arrival in arrivals))
+    except Exception as error:  # a full disk, another writer: each one's job ends by it, and tells
+        outcome = error
+    for arrival in arrivals:
+        arrival.end(outcome)
+
+
+def _drop(arrival: Arrival, verdict: Verdict) -> None:
+    outcome: bool | Exception = False
+    try:
+        arrival.branch.drop(arrival.question, "answer", verdict, arrival.answered.pair.answer)
+    except Exception as error:
+        outcome = error
+    arrival.end(outcome)
+
+
+def at_limit(call: Call, limit: int) -> bool:
+    """Whether the reply is as long as it was allowed to be, whatever it says of its end."""
+    used = call.response.usage.output_tokens if call.response else None
+    return used is not None and used >= limit
