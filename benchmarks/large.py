@@ -154,6 +154,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="where the run is made and removed again; 5 KB a pair")
     arguments = parser.parse_args()
+    if arguments.folder:
+        arguments.folder.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="glan-large-", dir=arguments.folder))
     try:
         print("| pairs | after | pairs a second since the last mark | CPU a pair | memory |\n|---|---|---|---|---|")
