@@ -1,8 +1,8 @@
 """Answers that came in at the same time are judged together, and written down together.
 
 Alone, between two replies that are parsed, a judgement takes three times as long (gates/line.py). So an answer waits
-for the end of the loop's turn in which its reply was read: for nothing that is not there already. A kill takes the answers
-of one turn with it, some ten, as it does with all that are in flight.
+for the end of the loop's turn in which its reply was read: for nothing that is not there already. A kill takes the
+answers of one turn with it, some ten, as it does with all that are in flight.
 """
 
 from __future__ import annotations

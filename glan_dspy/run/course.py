@@ -74,6 +74,11 @@ class Course:
         self.current.open(group, candidates)
         return candidates
 
+    def lose(self, group: Group) -> None:
+        """Goes on without a group whose syllabus does not come in this walk."""
+        self.phase.plots[group.place].lost = True
+        self.current.skip(group)
+
     def settle(self, candidate: Candidate, *, made: bool) -> bool:
         """Counts a candidate as accepted or fallen. True when that was its round's last."""
         self.phase.plots[candidate.group.place].made += made

@@ -65,6 +65,8 @@ class Plot:
     """It has no syllabus, or no combination that was not asked about."""
     bare: bool = False
     """The model gave no usable syllabus."""
+    lost: bool = False
+    """Its syllabus does not come in this walk: a rerun asks for it again."""
 
 
 class Round:
@@ -176,7 +178,7 @@ class Phase:
 def fill(plots: Sequence[Plot], count: int) -> list[int]:
     """How many of `count` candidates each subject gives: always the one with the fewest pairs, the first of equals."""
     wanted = [0] * len(plots)
-    heap = [(plot.made, place) for place, plot in enumerate(plots) if not plot.dry]
+    heap = [(plot.made, place) for place, plot in enumerate(plots) if not (plot.dry or plot.lost)]
     heapq.heapify(heap)
     for _ in range(count if heap else 0):
         made, place = heap[0]

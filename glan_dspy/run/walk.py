@@ -150,10 +150,11 @@ class Walk:
             syllabus = await self.asking.syllabus(branch, group.subject)
         except LMError as error:
             if self.crew.leaves_open(error):
-                branch.course.current.skip(group)
-                self._judge(branch)
+                branch.course.lose(group)
                 if branch.course.current.over:
                     self._next_round(branch)
+                else:
+                    self._judge(branch)  # those that waited for it; the last of them ends the round
             raise
         candidates = branch.course.open(group, syllabus)
         if not all(branch.is_settled(candidate.id) for candidate in candidates):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from dspy import lm15
+from dspy.lm15 import Request, Response
 
+from glan_dspy.engines.base import CALL
 from glan_dspy.filtering import compile_filter
 from glan_dspy.records import Discipline
 from glan_dspy.run.begin import begin
 from glan_dspy.run.course import test_allowance as allowance
 from glan_dspy.run.generate import generate
 from glan_dspy.run.plan import counts
+from glan_dspy.run.quota import Quota
 from glan_dspy.run.repair import repair
 from glan_dspy.run.status import status
 from glan_dspy.run.store import Run
@@ -40,8 +45,6 @@ def test_questions_alone_come_to_their_number_and_their_answers_follow(tmp_path:
 
 
 def test_one_item_that_never_gets_a_reply_does_not_keep_the_others_from_their_number(tmp_path: Path) -> None:
-    from dspy import lm15
-
     dead: set[str] = set()
 
     def misbehave(call: Any) -> Any:
@@ -52,13 +55,53 @@ def test_one_item_that_never_gets_a_reply_does_not_keep_the_others_from_their_nu
 
     chosen = settings(num_pairs=12, holdout=3)
     run = Run(tmp_path / "run")
-    from glan_dspy.run.quota import Quota
-
     fake = Fake(misbehave)
     outcome = walk_with(fake, tmp_path / "run", chosen, OPTICS, quota=Quota(chosen, {OPTICS.id: 12}))
     assert outcome.tally.instructions == 12 and outcome.tally.held_out == 3 and not outcome.failed
     assert dead and not dead & {id for id, _, _ in pairs(tmp_path / "run")}
     assert run.exists
+
+
+@pytest.mark.parametrize("changes", [{"num_pairs": 12}, {"holdout": 2}, {"num_pairs": 12, "holdout": 2}])
+def test_a_syllabus_that_never_comes_is_asked_for_once_a_phase(tmp_path: Path, changes: dict[str, Any]) -> None:
+    """The others bring what is wanted; it has the fewest pairs, so that each round would turn to it first."""
+    chosen = settings(**changes, max_number_of_subjects=3)
+    shares = {OPTICS.id: 12} if "num_pairs" in changes else None
+    lost: set[str] = set()
+    fake = Fake(lambda call: no_reply(call, lost))
+    outcome = walk_with(fake, tmp_path / "run", chosen, OPTICS, attempts=1, quota=Quota(chosen, shares))
+    assert len([key for key in fake.calls if lost & set(key.split("/"))]) == 1 + ("holdout" in changes)
+    assert outcome.tally.held_out == chosen.holdout and not outcome.bugs
+    assert bool(outcome.failed) == (shares is None)  # with a number of pairs that was reached, nothing is left to do
+    assert outcome.tally.instructions == (12 if shares else 2 * chosen.samples_per_syllabus)
+
+
+def test_a_syllabus_that_never_comes_leaves_its_discipline_open_and_is_no_bug(tmp_path: Path) -> None:
+    """Though the questions of all the others had waited for it to be judged."""
+    chosen = settings(generate_question_only=True, max_number_of_subjects=3)
+    lost: set[str] = set()
+
+    def misbehave(call: Any) -> Any:
+        return no_reply(call, lost)
+
+    class Slow(Fake):
+        async def complete(self, request: Request) -> Response:
+            call = CALL.get()
+            if call and no_reply(call, lost):
+                await asyncio.sleep(0.3)
+            return await super().complete(request)
+
+    outcome = walk_with(Slow(misbehave), tmp_path / "run", chosen, OPTICS, attempts=1)
+    assert not outcome.bugs and outcome.failed == ["Optics"] and "no reply" in outcome.why
+    assert outcome.tally.questions == 2 * chosen.samples_per_syllabus
+
+
+def no_reply(call: Any, lost: set[str]) -> Any:
+    """An error for the first syllabus that is asked for, each time; `lost` has its id."""
+    if call.stage.startswith("syllabus") and (not lost or call.item in lost):
+        lost.add(call.item)
+        return lm15.ServerError("always", status=500)
+    return None
 
 
 def test_a_test_set_that_falls_short_is_told(tmp_path: Path) -> None:
