@@ -62,7 +62,12 @@ class Call:
 
     @property
     def key(self) -> str:
-        return f"{self.stage}/{self.item}/{self.ask}"
+        return call_key(self.stage, self.item, self.ask)
+
+
+def call_key(stage: object, item: object, ask: object) -> str:
+    """Names a question to a model, in this run and after it was killed."""
+    return f"{stage}/{item}/{ask}"
 
 
 NOT_SENT = "not_sent"

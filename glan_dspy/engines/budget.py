@@ -47,6 +47,8 @@ class Budget:
         self.cap, self.spent, self.write = cap, spent, write
         self.standing = dict(standing or {})
         self.reserved: dict[str, float] = {}
+        self.lost: set[str] = set()
+        """Of `spent`, calls at their worst whose end nobody will write down: whoever sent them is dead."""
         self.needed = 0.0
         """The cap with which the call could have been sent that found none; 0 while there was no such call."""
         self._held, self._holders = 0.0, 0
@@ -91,6 +93,11 @@ class Budget:
         self.spent += charged
         self._give_back(worst)
         return charged
+
+    def lose(self, id: str) -> None:
+        """The call's end will never be known: who sent it is dead."""
+        self.settle(id, None)
+        self.lost.add(id)
 
     def release(self, id: str) -> None:
         """The call was refused: it cost nothing."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from glan_dspy.engines.base import call_key
 from glan_dspy.run import lines
 from glan_dspy.run.lines import Appender, Line
 from glan_dspy.run.store import FILES, Run, Shelf
@@ -37,8 +38,8 @@ def disciplines_at_once() -> int:
 
 def noted_replies(shelf: Shelf) -> dict[str, Line]:
     """The line about each reply that came out of a batch, by its call's key (`engines.base.Call`)."""
-    lines = (line for line in shelf.calls() if "reply" in line and "item" in line)
-    return {f"{line['stage']}/{line['item']}/{line.get('ask')}": line for line in lines}
+    noted = (line for line in shelf.calls() if "reply" in line)
+    return {call_key(line["stage"], line.get("item"), line.get("ask")): line for line in noted}
 
 
 @contextmanager

@@ -98,7 +98,9 @@ class Branch:
             if not self.is_settled(question.id):
                 self.unanswered[question.id] = question
         if self.lasting:
-            self.noted = {key: line for key, line in noted_replies(shelf).items() if not self.is_settled(line["item"])}
+            # What was rejected may be asked again, and its reply have come.
+            done = everything | self.held_out.keys()
+            self.noted = {key: line for key, line in noted_replies(shelf).items() if line.get("item") not in done}
         self.bought_before = len(asked - for_test - self.held_out.keys())
         if count:
             self._count(len(asked), len(self.accepted))

@@ -136,7 +136,7 @@ class Office:
 
     async def cannot_go_on(self, why: str) -> None:
         """There is no place left for a worker, for this reason."""
-        if not self.coordinator.all_told.is_set():
+        if not self.coordinator.is_ending:
             self.coordinator.cannot_start(why)
 
     async def struck(self, bug: str) -> None:

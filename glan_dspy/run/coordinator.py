@@ -70,7 +70,7 @@ class Coordinator:
         self.members: dict[str, Member] = {}
         self.outcome = Outcome(Tally())
         self.all_told = asyncio.Event()
-        """Whether there is nothing more to do, but for what is in flight, and all were told so."""
+        """Whether all were told to end, and nothing is in flight that anybody wants: who goes on then may be killed."""
         self._stops = 0
         self._asked_to_stop = 0
         self._free = deque(soonest_first(run, filter(quota.wants, disciplines)))
@@ -155,8 +155,12 @@ class Coordinator:
 
     def _fail(self, discipline: Discipline, why: str) -> None:
         self.outcome.why = why
-        if discipline.name not in self.outcome.failed:
-            self.outcome.failed.append(discipline.name)
+        self.outcome.fails(discipline.name)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether no discipline is begun any more."""
+        return bool(self._stops) or self.all_told.is_set()
 
     @property
     def has_work(self) -> bool:
@@ -229,6 +233,7 @@ class Coordinator:
                 self._fail(discipline, what["why"])
             elif not what["open"]:
                 self._finished.add(discipline.id)
+                self.outcome.comes_through(discipline.name)
             elif not self._stops:  # its worker alone was told to end
                 self._put_away(discipline.id)
                 self._free.appendleft(discipline)
@@ -293,13 +298,15 @@ class Coordinator:
             if not able:
                 return
             self._lease(min(able, key=lambda member: len(member.leases)), self._free.popleft())
-        if any(member.leases for member in self.members.values()) and not self._stops:
+        busy = any(member.leases for member in self.members.values())
+        if busy and not self._stops:
             return
         if not self._stops and (granted := self.quota.grant(self.disciplines)):
             self._free.extend(granted)
             self._deal_out()
             return
-        self.all_told.set()
+        if not busy or self._asked_to_stop > 1:
+            self.all_told.set()
         for member in self.members.values():
             if member.waits:
                 member.waits = False

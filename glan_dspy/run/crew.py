@@ -274,8 +274,9 @@ class Crew:
         del self.open[branch.discipline.id]
         self._doors.release()
         if branch.failed:
-            self.outcome.failed.append(branch.discipline.name)
-        if not (branch.failed or self.pool.stopping):
+            self.outcome.fails(branch.discipline.name)
+        elif not self.pool.stopping:
+            self.outcome.comes_through(branch.discipline.name)
             self._finished.add(branch.discipline.id)
             self.tally.disciplines_done = len(self._finished)
             log.info("%s: done", branch.discipline.name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from glan_dspy.engines.base import call_key
 from glan_dspy.run import lines
 from glan_dspy.run.lines import Appender, Line
 from glan_dspy.run.store import write_whole
@@ -25,13 +26,16 @@ class Ledger:
         self.path, self.open_ids = path, open_ids
         self._standing = {name(line): line for line in standing}
         self._new: dict[str, Line] = {}
+        self._kept = 0
+        """Of the new ones, those that were open when the file was last put together."""
         self._appender = self._anew()
 
     def write(self, line: Line) -> None:
         """Puts a reservation down, and those of settled calls away when there are many."""
-        if len(self._new) >= LONGEST:
+        if len(self._new) >= self._kept + LONGEST:
             # Whatever was settled has its line in calls.jsonl by now: both are done in one step of the loop.
             self._new = {id: self._new[id] for id in self.open_ids() if id in self._new}
+            self._kept = len(self._new)
             self._appender.close()
             self._appender = self._anew()
         self._appender.append(line)
@@ -62,5 +66,10 @@ def standing_in(path: Path, calls: Iterable[Line]) -> list[Line]:
     """
     reserved = {line["id"]: line for line in lines.read(path) if {"id", "usd"} <= line.keys()}
     newest = {name(line): line for line in reserved.values()}
-    ended = {line["id"] for line in calls if line.get("id") in reserved}
+    ended = set[str]()
+    for line in calls:
+        if line["id"] in reserved:
+            ended.add(line["id"])
+        if "reply" in line and (again := newest.get(call_key(line["stage"], line.get("item"), line.get("ask")))):
+            ended.add(again["id"])  # reserved to read once more what was paid for then
     return [line for line in newest.values() if line["id"] not in ended]

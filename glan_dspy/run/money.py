@@ -41,7 +41,7 @@ def open_budget(run: Run, settings: Settings, *, answers_only: bool = False) -> 
     spent = spent_so_far(run, settings) + sum(line["usd"] for line in standing)
     keys = {line["key"]: line["usd"] for line in standing if "key" in line}
     budget = RunBudget(settings.max_cost, spent, lambda line: budget.ledger.write(line), keys)
-    budget.ledger = Ledger(path, standing, lambda: budget.reserved)
+    budget.ledger = Ledger(path, standing, lambda: (*budget.reserved, *budget.lost))
     try:
         yield budget
     finally:

@@ -123,5 +123,5 @@ class Purse:
         for waiting in list(self._waiting.values()):
             waiting.cancel()
         for id in self._held:
-            self.budget.settle(id, None)
+            self.budget.lose(id)
         self._held.clear()

@@ -131,6 +131,16 @@ class Outcome:
     why: str = ""
     """What went wrong in the last of them."""
 
+    def fails(self, discipline: str) -> None:
+        """Something in it is left open, or it has no subjects."""
+        if discipline not in self.failed:
+            self.failed.append(discipline)
+
+    def comes_through(self, discipline: str) -> None:
+        """Nothing is left open in it, whatever was before it was given more to ask."""
+        if discipline in self.failed:
+            self.failed.remove(discipline)
+
     def plain(self) -> dict[str, Any]:
         """As JSON has it; `outcome_of` reads it again."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}

@@ -177,7 +177,8 @@ class Leasing:
     def _stopping(self) -> None:
         self.desk.no_more_leases()
         outcome = self.walk.crew.outcome
-        if not outcome.interrupted:
+        # It was not told to: or it was, and what was still in flight met something that must be mended.
+        if not outcome.interrupted or outcome.reason or outcome.budget:
             unheard = self.walk.crew.unheard
             self.desk.send({"stopping": {"reason": outcome.reason, "budget": outcome.budget, "unheard": unheard}})
 

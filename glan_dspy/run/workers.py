@@ -6,6 +6,7 @@ python -m glan_dspy.run.workers      is one worker; it talks through its standar
 from __future__ import annotations
 
 import asyncio
+import codecs
 import os
 import signal
 import sys
@@ -20,6 +21,9 @@ GRACE = 30.0
 
 TAIL = 40
 """Lines of a dead worker's last words that are kept."""
+
+LINE = 2_000
+"""Characters of each."""
 
 
 class Process:
@@ -47,7 +51,7 @@ class Process:
             outbox.send(message)
 
         member = self.coordinator.join(f"{self.number} (process {process.pid})", send)
-        words = asyncio.create_task(self._listen_to_last_words(process.stderr))
+        words = asyncio.create_task(listen(process.stderr, self.last_words))
         try:
             await self._hear(member, process.stdout)
             code = await process.wait()
@@ -62,13 +66,21 @@ class Process:
         while (messages := await read_frame(reader)) is not None:
             self.coordinator.hear(member, messages)
 
-    async def _listen_to_last_words(self, reader: asyncio.StreamReader) -> None:
-        async for line in reader:
-            self.last_words.append(line.decode("utf-8", "replace").rstrip())
-
     def kill(self) -> None:
         if self._process and self._process.returncode is None:
             self._process.kill()
+
+
+async def listen(reader: asyncio.StreamReader, last_words: deque[str]) -> None:
+    """Keeps the last lines that a worker prints. Whatever they are: a full pipe would hold the worker up for ever."""
+    decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+    begun = ""
+    while data := await reader.read(1 << 16):
+        *whole, begun = (begun + decode(data)).split("\n")
+        last_words.extend(line[:LINE].rstrip() for line in whole)
+        begun = begun[:LINE]
+    if begun:
+        last_words.append(begun.rstrip())
 
 
 async def run_workers(coordinator: Coordinator, count: int) -> None:

@@ -13,10 +13,12 @@ import pytest
 from benchmarks.batch_server import BatchServer, Faults, Point
 from glan_dspy.engines import batch_desk
 from glan_dspy.engines.batch_desk import Pace
-from glan_dspy.records import Discipline, Instruction
+from glan_dspy.gates.line import QuestionGates
+from glan_dspy.records import Discipline, Instruction, Rejected
 from glan_dspy.run.branch import Branch
 from glan_dspy.run.generate import generate
 from glan_dspy.run.store import Run
+from glan_dspy.run.tally import Tally
 from glan_dspy.settings import Settings
 from tests.batch_thread import running
 from tests.loopback_thread import pairs, rows
@@ -107,6 +109,21 @@ def test_a_reply_that_is_noted_and_not_written_down_is_noted_once(
     calls = rows(run.path, "calls")
     assert len(calls) == 3 * CALLS
     assert {pair["answer_call"] for pair in rows(run.path, "instructions")} <= {call["id"] for call in calls}
+
+
+def test_what_is_noted_of_an_item_that_is_asked_again_is_known(tmp_path: Path) -> None:
+    """A repair that was killed: its item counts as rejected until the reply is written down."""
+    optics = Discipline(name="Optics")
+    shelf = Run(tmp_path / "run").shelf(optics)
+    shelf.append("rejected", Rejected(id="q1", stage="answer", reason="truncated"))
+    call = {"stage": "answer.write", "ask": 3, "model": "sim", "reply": "chatcmpl-1", "id": "1"}
+    shelf.append("calls", {**call, "item": "q1"}, {**call, "item": "q2"})
+    shelf.append(
+        "instructions", Instruction(id="q2", question="?", subject="", level=1, answer="!", answer_model="sim")
+    )
+    branch = Branch(optics, shelf, Tally(), QuestionGates(Settings()), lasting=True)
+    branch.load()
+    assert branch.noted.keys() == {"answer.write/q1/3"}
 
 
 @pytest.mark.long

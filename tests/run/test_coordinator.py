@@ -111,6 +111,45 @@ def test_a_discipline_over_which_workers_die_is_left_to_a_rerun_and_the_others_g
     assert outcome.failed == ["Discipline 0"] and "SIGSEGV" in outcome.why
 
 
+def test_a_discipline_that_failed_and_then_came_through_is_no_failure(tmp_path: Path) -> None:
+    async def play(coordinator: Coordinator) -> None:
+        one = Player(coordinator, "1")
+        one.says(lease=True)
+        one.closes(EIGHT[0], failed=True, open=True, why="no reply")
+        assert coordinator.outcome.failed == ["Discipline 0"]
+        coordinator._free.appendleft(EIGHT[0])  # the quota has more for it
+        one.says(lease=True)
+        one.closes(EIGHT[0])
+
+    assert played(tmp_path, play).result().failed == []
+
+
+def test_what_is_in_flight_at_a_first_stop_is_waited_for_and_at_a_second_one_is_not(tmp_path: Path) -> None:
+    """`all_told` starts the time after which a worker that goes on is killed."""
+
+    async def play(coordinator: Coordinator) -> None:
+        one, two, idle = (Player(coordinator, name) for name in "123")
+        one.says(lease=True)
+        two.says(lease=True)
+        idle.says(lease=True)
+        coordinator.leave(two.member, "ended")
+        coordinator.stop()
+        assert coordinator.is_ending and not coordinator.all_told.is_set()
+        one.says(lease=True)
+        assert one.all_heard("end")
+        if again:
+            coordinator.stop()
+            assert coordinator.all_told.is_set()
+        else:
+            idle.closes(EIGHT[2])
+            assert not coordinator.all_told.is_set()
+            coordinator.leave(one.member, "ended")
+            assert coordinator.all_told.is_set()
+
+    for again in (False, True):
+        played(tmp_path / str(again), play)
+
+
 def test_no_pair_is_counted_twice_when_a_discipline_changes_hands(tmp_path: Path) -> None:
     async def play(coordinator: Coordinator) -> None:
         one, two = Player(coordinator, "1"), Player(coordinator, "2")

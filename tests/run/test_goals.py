@@ -104,6 +104,28 @@ def no_reply(call: Any, lost: set[str]) -> Any:
     return None
 
 
+def test_a_discipline_that_failed_and_came_through_when_it_was_given_more_is_no_failure(tmp_path: Path) -> None:
+    """What the one left of its candidates goes to the other, whose open items get their replies this time."""
+    dead: set[str] = set()
+
+    class DownForOptics(Fake):
+        async def complete(self, request: Request) -> Response:
+            call = CALL.get()
+            assert call
+            others = any(key.startswith("question") for key in self.calls)  # or it would be taken for a wrong address
+            asked = call.stage.startswith("question") and "Optics" in str(request) and others
+            if asked and call.item not in dead and len(dead) < 8:
+                dead.add(call.item)
+                raise lm15.ServerError("down", status=500)
+            return await super().complete(request)
+
+    chosen, both = settings(num_pairs=40), (OPTICS, GEOLOGY)
+    quota = Quota(chosen, {discipline.id: 20 for discipline in both})
+    outcome = walk_with(DownForOptics(lambda call: None), tmp_path / "run", chosen, *both, attempts=1, quota=quota)
+    assert outcome.tally.instructions == 40 and not outcome.short and not outcome.failed
+    assert outcome.tally.disciplines_done == 2 and outcome.tally.failed.total() == 8
+
+
 def test_a_test_set_that_falls_short_is_told(tmp_path: Path) -> None:
     words = [
         "generate",

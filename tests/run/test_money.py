@@ -232,6 +232,52 @@ def test_the_file_of_reservations_holds_what_is_open_and_not_much_more(moves: li
         book.close()
 
 
+def test_a_file_of_many_open_reservations_is_not_put_together_at_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "LONGEST", 10)
+    open_ids = dict[str, None]()
+    book = ledger.Ledger(tmp_path / "reserved.jsonl", [], lambda: open_ids)
+    files = set[int]()
+    for number in range(100):  # a new file has a new number, or takes that of the last one
+        open_ids[str(number)] = None
+        book.write({"id": str(number), "usd": 1.0})
+        files.add(id(book._appender))
+    book.close()
+    assert len(files) <= 11
+
+
+def test_what_a_dead_worker_had_in_flight_counts_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "LONGEST", 10)
+    settings = Settings(model_name="sim", max_cost=20.0, price_in=("1",), price_out=("1",))
+    run = Run(tmp_path / "run")
+    generate(run, Settings(model_name="rehearsal"), [])
+
+    async def spend() -> None:
+        with open_budget(run, settings) as budget:
+            assert budget is not None
+            await budget.reserve("the dead one's", 5.0)
+            budget.lose("the dead one's")
+            for number in range(30):  # which has the file put together anew
+                await budget.reserve(str(number), 0.1)
+                budget.settle(str(number), 0.0)
+
+    asyncio.run(spend())
+    calls = [{"id": str(number)} for number in range(30)]
+    assert [line["usd"] for line in ledger.standing_in(run.path / "reserved.jsonl", calls)] == [5.0]
+
+
+def test_a_reply_out_of_a_batch_that_is_read_once_more_leaves_no_reservation_standing(tmp_path: Path) -> None:
+    """Noted by the first process, which died; reserved by the second, which found it noted."""
+    file = tmp_path / "reserved.jsonl"
+    book = ledger.Ledger(file, [])
+    for id, item in (("first", "x"), ("second", "x"), ("third", "y")):
+        book.write({"id": id, "usd": 0.4, "key": f"answer/{item}/0"})
+    book.close()
+    noted = {"id": "first", "stage": "answer", "item": "x", "ask": 0, "reply": "chatcmpl-1"}
+    assert [line["id"] for line in ledger.standing_in(file, [noted])] == ["third"]
+
+
 def test_one_name_at_two_endpoints_has_two_prices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     elsewhere = Settings(model_name="gpt-4o-mini", answer_base_url="http://127.0.0.1:9/v1")

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ from glan_dspy.run.generate import generate
 from glan_dspy.run.status import status
 from glan_dspy.run.store import Run, Shelf
 from glan_dspy.run.tally import Outcome, Shown
+from glan_dspy.run.workers import listen
 from glan_dspy.settings import Settings
 from tests.loopback_thread import counts, pairs, rows, running, written
 from tests.processes import command, environment
@@ -163,6 +165,23 @@ def test_a_coordinator_that_is_killed_takes_its_workers_with_it_and_the_next_one
     made = pairs(tmp_path / "run")
     assert len(made) == len({id for id, _, _ in made}) == 120
     assert served["distinct"] == NEEDED and served["answered"] - NEEDED <= 10
+
+
+def test_whatever_a_worker_prints_is_read(tmp_path: Path) -> None:
+    """A pipe that nobody reads would hold the worker up, and the command with it."""
+    printed = r"'one\n' + 'é' * 300_000 + '\nthree\nno end'"
+
+    async def main() -> list[str]:
+        code = f"import sys; sys.stderr.buffer.write(({printed}).encode()); sys.stderr.flush()"
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stderr=-1)
+        assert process.stderr
+        words = deque[str](maxlen=3)
+        await listen(process.stderr, words)
+        assert await process.wait() == 0
+        return list(words)
+
+    words = asyncio.run(main())
+    assert words[1:] == ["three", "no end"] and words[0].startswith("éé") and len(words[0]) <= 2_000
 
 
 def test_batches_need_no_workers(tmp_path: Path) -> None:
