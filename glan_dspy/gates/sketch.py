@@ -18,7 +18,6 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Iterable, Iterator
-from operator import add
 from zlib import crc32
 
 from rensa import RMinHash
@@ -51,7 +50,7 @@ def sketch(text: str) -> bytes:
         tokens = [token.encode() for token in _TOKEN.findall(whole)]
         numbers = [number.encode() for number in _NUMBER.findall(whole)]
     hashed = RMinHash(num_perm=SLOTS, seed=1)
-    hashed.update(list(map(add, tokens, tokens[1:] + tokens[:1])) or [raw])
+    hashed.update(list(map(b" ".join, zip(tokens, tokens[1:] + tokens[:1], strict=True))) or [raw])
     return array("I", hashed.digest()).tobytes()[::4] + _lowest(numbers)
 
 
