@@ -186,6 +186,8 @@ async def attend(number: int, told: Assignment, settings: Settings) -> None:
 
 async def listening(office: Any, number: int, desk: Desk, settings: Settings) -> None:
     """Hands on what the office says; ends the process where there is none any more, whatever it has in hand."""
+    import ray.exceptions
+
     from glan_dspy.run.cluster_office import GONE
     from glan_dspy.run.worker import end_at_once
 
@@ -196,8 +198,10 @@ async def listening(office: Any, number: int, desk: Desk, settings: Settings) ->
                 if "welcome" in message:
                     message["welcome"]["settings"] = settings.model_dump(mode="json")
             desk.hear(messages)
+    except (ray.exceptions.RayError, TimeoutError) as error:
+        log.warning("worker %d ends: no word from its coordinator (%s)", number, type(error).__name__)
     except Exception:
-        log.warning("worker %d ends: no word from its coordinator", number, exc_info=True)
+        log.exception("worker %d ends: a bug in what it heard", number)
     end_at_once()
 
 
@@ -224,7 +228,8 @@ class Carrier:
                 data = b"\n".join(said)
                 await self.office.tell.remote(self.number, data)
                 await asyncio.sleep(pause(len(data)))
-        except Exception:
+        except Exception as error:  # the coordinator is gone, as a rule; whatever it is, what was said is lost
+            log.warning("worker %d ends: it cannot tell its coordinator (%s)", self.number, type(error).__name__)
             end_at_once()
         self._carrying = None
 

@@ -19,6 +19,9 @@ from glan_dspy.run.wire import Message, Outbox, frame, read_frame
 GRACE = 30.0
 """Seconds that a worker has to end by itself when it was told to, before it is killed."""
 
+MOST_KILLED = 3
+"""Workers in one place, one after the other, that may be killed before they had anything to do."""
+
 TAIL = 40
 """Lines of a dead worker's last words that are kept."""
 
@@ -66,6 +69,10 @@ class Process:
         while (messages := await read_frame(reader)) is not None:
             self.coordinator.hear(member, messages)
 
+    @property
+    def was_killed(self) -> bool:
+        return self._process is not None and (self._process.returncode or 0) < 0
+
     def kill(self) -> None:
         if self._process and self._process.returncode is None:
             self._process.kill()
@@ -89,6 +96,7 @@ async def run_workers(coordinator: Coordinator, count: int) -> None:
     numbers = iter(range(1, 1 << 30))
 
     async def places() -> None:
+        killed = 0
         while True:
             process = Process(next(numbers), coordinator)
             processes.add(process)
@@ -96,7 +104,9 @@ async def run_workers(coordinator: Coordinator, count: int) -> None:
                 why = await process.run()
             finally:
                 processes.discard(process)
-            if why and not process.leased:
+            killed = killed + 1 if process.was_killed and not process.leased else 0
+            # Who is killed before it had anything to do may have been in somebody's way; who ends so would again.
+            if why and not process.leased and (not process.was_killed or killed == MOST_KILLED):
                 coordinator.cannot_start(f"worker {why}: " + (" | ".join(process.last_words) or "no word of why"))
             if not coordinator.has_work:
                 return

@@ -145,6 +145,20 @@ def test_workers_that_cannot_start_end_the_command_with_their_last_words(
     assert outcome.reason == "worker ended with code 5: no such library"
 
 
+def test_a_worker_that_is_killed_before_it_had_anything_to_do_is_replaced_twice_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shot = tmp_path / "python"
+    shot.write_text(
+        f"#!/bin/sh\necho again >> {tmp_path}/begun\necho too much memory >&2\nkill -9 $$\n", encoding="utf-8"
+    )
+    shot.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(shot))
+    outcome = generate(Run(tmp_path / "run"), settings(workers=2), DISCIPLINES)
+    assert outcome.reason == "worker was ended by SIGKILL: too much memory"
+    assert 3 <= (tmp_path / "begun").read_text(encoding="utf-8").count("again") <= 6
+
+
 @pytest.mark.long
 def test_a_coordinator_that_is_killed_takes_its_workers_with_it_and_the_next_one_goes_on(tmp_path: Path) -> None:
     with running("rehearsal?latency=0.05") as (base_url, _):
