@@ -49,7 +49,7 @@ _WHAT, _METHOD, _GATES, _MODEL, _PACE, _MONEY, _ENDPOINT, _FILES = (
 class Settings(BaseModel):
     """Everything that decides a run. Units stand in each description."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
     # --- what is made
     disciplines_filepath: str = _setting(

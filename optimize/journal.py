@@ -130,10 +130,13 @@ class Log:
 
 
 class Bought:
-    """The outermost engine, around a Journal: answers from the log what it holds, has everything else kept there."""
+    """The outermost engine, around a Journal: answers from the log what it holds, has everything else kept there.
 
-    def __init__(self, engine: AsyncEngine, log: Log) -> None:
-        self.engine, self.log = engine, log
+    `where` names what the endpoint adds to each request: another server, or more effort, is another reply.
+    """
+
+    def __init__(self, engine: AsyncEngine, log: Log, where: str = "") -> None:
+        self.engine, self.log, self.where = engine, log, where
 
     async def complete(self, request: Request) -> Response:
         self.log.refuse_after_halt()
@@ -141,7 +144,7 @@ class Bought:
         call = named or Call(stage=REFLECTION, item="")
         if named is None:
             request = with_limit(request)
-        call.item = request_digest(request)
+        call.item = request_digest(request, self.where)
         call.ask = 0 if named else self.log.next_number(call.item)
         call.record, call.recall, call.keep = self.log.record, self.log.replies.get, self.log.keep
         token = CALL.set(call)
@@ -179,10 +182,10 @@ def with_limit(request: Request) -> Request:
     return replace(request, config=replace(request.config, max_tokens=REFLECTION_TOKENS))
 
 
-def request_digest(request: Request) -> str:
-    """20 hex digits of everything that is sent: model, messages, limits, temperature, seed and form."""
+def request_digest(request: Request, where: str = "") -> str:
+    """20 hex digits of everything that is sent: model, messages, limits, temperature, seed and form; and to whom."""
     config = request.config
     said = [(message.role, message.text) for message in request.messages]
     how = (config.max_tokens, config.temperature, config.top_p, config.seed)
     form = orjson.dumps(config.response_format, option=orjson.OPT_SORT_KEYS, default=str).decode()
-    return digest(request.model, str(request.system), said, how, form)
+    return digest(request.model, str(request.system), said, how, form, *filter(None, [where]))

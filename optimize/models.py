@@ -9,13 +9,15 @@ from functools import partial
 from typing import Any
 
 import dspy
+import orjson
 
-from glan_dspy.addresses import bare_name
+from glan_dspy.addresses import bare_name, endpoint_for
 from glan_dspy.connect import Care, engine_for, language_model
 from glan_dspy.engines.background import run_sync
 from glan_dspy.engines.budget import Budget
 from glan_dspy.engines.forms import Forms
 from glan_dspy.engines.pace import Hard
+from glan_dspy.engines.rehearsal import is_rehearsal
 from glan_dspy.engines.tariff import Tariff
 from glan_dspy.errors import UserError
 from glan_dspy.optimize.journal import Bought, Log
@@ -66,7 +68,7 @@ def connected(names: Names, settings: Settings, log: Log) -> Iterator[Models]:
                 prices[model, helps],
                 budget,
                 on_stop=log.on_stop,
-                around=partial(Bought, log=log),
+                around=partial(Bought, log=log, where=where_of(model, settings, helps)),
             )
             return language_model(bare_name(model, settings, helps), engine, care)
 
@@ -78,6 +80,21 @@ def connected(names: Names, settings: Settings, log: Log) -> Iterator[Models]:
             for engine in engines:
                 if hasattr(engine, "aclose"):
                     run_sync(engine.aclose())
+
+
+def where_of(model: str, settings: Settings, helps: bool) -> str:
+    """What the model's endpoint adds to a request, as text: two that differ in it get two replies. '' for none."""
+    if is_rehearsal(model):
+        return ""
+    endpoint = endpoint_for(settings, helps)
+    ways = {
+        "place": endpoint.place(),
+        "extra_body": dict(endpoint.extra_body),
+        "reasoning_effort": endpoint.reasoning_effort,
+        "reasoning_headroom": endpoint.reasoning_headroom,
+        "structured": endpoint.structured,
+    }
+    return orjson.dumps({name: way for name, way in ways.items() if way}, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def tariffs(names: Names, settings: Settings) -> dict[tuple[str, bool], Tariff]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from io import TextIOWrapper
 
-from glan_dspy.cli.main import headers_in, run
+from glan_dspy.cli.main import headers_in, let_go_of_output, run
 
 __all__ = ["main", "run"]
 
@@ -19,4 +19,6 @@ def main() -> None:
         from glan_dspy.cli.cover import cover
 
         cover(headers)
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    let_go_of_output()
+    sys.exit(code)

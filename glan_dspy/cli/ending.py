@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -26,7 +27,7 @@ def finish(run: Run, settings: Settings, outcome: Outcome, command: str = "gener
     """
     tally, go_on = outcome.tally, go_on or f"glan {command} -o {quote(str(run.path))}" + go_on_flags(settings)
     made = tally.questions if settings.generate_question_only else tally.instructions
-    print(
+    say(
         f"{run.path}: {made:,} {'questions' if settings.generate_question_only else 'instructions'}"
         + (f" ({tally.found:,} of them from before)" if tally.found else "")
         + (f", {tally.held_out:,} held out" if tally.held_out else "")
@@ -38,6 +39,12 @@ def finish(run: Run, settings: Settings, outcome: Outcome, command: str = "gener
         raise Stopped(f"{shortfall(settings, outcome)}. {enough(outcome, go_on, settings, run.path)}")
     say_what_is_next(run, settings, made, sum(tally.rejected.values()))
     return DONE
+
+
+def say(line: str) -> None:
+    """Prints the result. Whether anybody reads it does not change what came of the run, nor its exit code."""
+    with suppress(BrokenPipeError):
+        print(line)
 
 
 def came_through(settings: Settings, outcome: Outcome, go_on: str) -> bool:

@@ -135,17 +135,22 @@ def show_outputs(console: Console, entries: Sequence[Entry], count: int) -> None
     from rich.table import Table
     from rich.text import Text
 
+    from glan_dspy.visible import one_line, visible
+
     for row in range(min(count, len(entries[0].judged))):
         example = entries[0].judged[row].example
         concepts = ", ".join(example.sample.key_concepts)
-        table = Table("", title=f"{example.subject.name}, level {example.subject.level}: {concepts}", show_lines=True)
+        title = one_line(f"{example.subject.name}, level {example.subject.level}: {concepts}")
+        table = Table("", title=Text(title), show_lines=True)
         for entry in entries:
             table.add_column(Path(entry.program).name, ratio=1, overflow="fold")
         predictions = [entry.judged[row] for entry in entries]
         for field in dict.fromkeys(name for one in predictions for name in one.prediction.toDict()):
-            table.add_row(field, *(Text(str(one.prediction.get(field, "–"))) for one in predictions))
+            table.add_row(
+                Text(one_line(field)), *(Text(visible(str(one.prediction.get(field, "–")))) for one in predictions)
+            )
         table.add_row("value", *(f"{one.score.value:.3f}" for one in predictions))
-        table.add_row("words", *(Text(one.score.words) for one in predictions))
+        table.add_row("words", *(Text(visible(one.score.words)) for one in predictions))
         console.print(table)
 
 

@@ -62,7 +62,7 @@ def judge(
     glan judge runs/first --votes 5 --only 'discipline in ("Optics", "Algebra")'
     glan export runs/first --min-score 4 --to train.jsonl
     """
-    from glan_dspy.cli.ending import came_through, same_command
+    from glan_dspy.cli.ending import came_through, same_command, say
     from glan_dspy.cli.main import BUG, DONE
     from glan_dspy.cli.prepare import prepare
     from glan_dspy.cli.progress import plain_lines
@@ -79,7 +79,7 @@ def judge(
     wanted = Wanted(compile_filter(only, "--only") if only else any_pair, sample, votes)
     outcome, marks = ask(place, settings, wanted, lambda walk: plain_lines(walk, line))
     for text in report(run, settings, marks):
-        print(text)
+        say(text)
     own = {"model-name-for-judge": model_name_for_judge, "sample": sample, "votes": votes or None, "only": only}
     return DONE if came_through(settings, outcome, same_command("judge", run, {**own, **flags})) else BUG
 

@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from itertools import pairwise
 from typing import Any
@@ -38,6 +39,10 @@ COMMANDS = {
     "push": "Put a run's pairs and a dataset card on the Hugging Face Hub.",
     "doctor": "Try each model with one tiny request.",
 }
+
+
+AT_WORK = ("generate", "taxonomy", "answer", "repair", "curate", "judge", "optimize", "evaluate", "export", "push")
+"""Commands that do more than show something."""
 
 
 class Commands(TyperGroup):
@@ -92,7 +97,6 @@ def run(argv: Sequence[str]) -> int:
         # typer's word for Ctrl-C is 130; a run's own handling of it, which finishes what is in flight, comes before.
         if code == CTRL_C:
             return _say("stopped; the same command goes on", STOPPED)
-        sys.stdout.flush()
         return code if isinstance(code, int) else DONE
     except click.exceptions.UsageError as error:
         error.show()
@@ -103,10 +107,10 @@ def run(argv: Sequence[str]) -> int:
         return _say(error, STOPPED)
     except (typer.Abort, KeyboardInterrupt):
         return _say("stopped", STOPPED)
-    except (BrokenPipeError, SystemExit):  # the latter is typer's, which sees the former first
-        # Whoever read our output has gone, `glan status | head` say: no mistake of anyone's.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
+    except (BrokenPipeError, SystemExit):  # the latter is typer's and rich's, which see the former first
+        # Whoever read our output has gone, `glan status | head` say: no mistake of anyone's. But what came of work was
+        # not told, and a script that waits for 0 must not take it for done.
+        return STOPPED if argv and argv[0] in AT_WORK else DONE
     except Exception as error:
         if _is_settings_error(error):
             return _say(error, MEND)
@@ -140,8 +144,18 @@ def _is_settings_error(error: Exception) -> bool:
 def _say(message: object, code: int) -> int:
     from glan_dspy.visible import one_line  # a message may quote what a model wrote
 
-    print(f"glan: {one_line(str(message))}", file=sys.stderr)
+    with suppress(BrokenPipeError):
+        print(f"glan: {one_line(str(message))}", file=sys.stderr)
     return code
+
+
+def let_go_of_output() -> None:
+    """Writes out what is still held back; where its reader has gone, Python itself would end with 120 otherwise."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _is_missing(error: Any) -> bool:

@@ -47,7 +47,7 @@ def repair(
     glan repair runs/korean --where 'reason == "truncated"' --answer-max-tokens 4096
     glan repair runs/korean --where 'reason in ("refusal", "abstained")' --model-name-for-answer gpt-4o
     """
-    from glan_dspy.cli.ending import finish, same_command
+    from glan_dspy.cli.ending import finish, same_command, say
     from glan_dspy.cli.prepare import prepare
     from glan_dspy.cli.progress import progress
     from glan_dspy.filtering import compile_filter
@@ -63,7 +63,7 @@ def repair(
     fits = compile_filter(where, option="--where")
     outcome, counts = mend(place, settings, fits, where, progress)
     again = ", ".join(f"{count:,} ({stage})" for stage, count in counts.items())
-    print(f"asked again for {again or 'none: the run has all its pairs'}")
+    say(f"asked again for {again or 'none: the run has all its pairs'}")
     return finish(place, settings, outcome, go_on=same_command("repair", run, {"where": where, **flags}))
 
 

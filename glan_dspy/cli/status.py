@@ -41,7 +41,9 @@ def status(
     if json:
         print(escaped(orjson.dumps({**status(Run(run)), "coverage": covering.coverage(Run(run))}).decode()))
         return 0
-    found, kind = survey(Run(run)), Run(run).about().get("kind", "generate")
+    found, about = survey(Run(run)), Run(run).about()
+    kind = about.get("kind", "generate")
+    only = " --generate-question-only" if about["settings"].get("generate_question_only") else ""
     rejected = ", ".join(f"{reason} {count:,}" for reason, count in found.rejected.most_common())
     curated = ", ".join(f"{reason} {count:,}" for reason, count in found.curated.most_common())
     rows = [
@@ -59,7 +61,7 @@ def status(
         ("prompt tokens", f"{found.prompt_tokens:,}{cached_share(found)}"),
         ("reply tokens", f"{found.completion_tokens:,}"),
         ("cost", cost(found)),
-        ("complete", "yes" if found.complete else f"no; glan {kind} -o {quote(str(run))} goes on"),
+        ("complete", "yes" if found.complete else f"no; glan {kind} -o {quote(str(run))}{only} goes on"),
     ]
     if coverage or (coverage is None and 0 < found.instructions <= QUICKLY_COVERED):
         rows += coverage_rows(covering.coverage(Run(run)))

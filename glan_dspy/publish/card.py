@@ -25,7 +25,7 @@ from glan_dspy.publish.again import (
 )
 from glan_dspy.publish.contents import Contents, Exported
 from glan_dspy.publish.wanted import Wanted
-from glan_dspy.run.status import survey
+from glan_dspy.run.status import Survey, survey
 from glan_dspy.run.store import Run
 
 CARD = "README.md"
@@ -55,12 +55,21 @@ def card(run: Run, wanted: Wanted, done: Exported, folder: str) -> str:
         more_disciplines=max(0, len(contents.disciplines) - MOST_DISCIPLINES),
         models=_models(about, contents),
         blind=[language for language in contents.languages if not can_tell(language)],
-        against=settings.get("against", []),
+        against=without_folder(held_against(about, found), is_file=True),
         others=list(other_parameters(about)),
         prices={flag: about["settings"].get(flag) for flag in ("price_in", "price_cached", "price_out")},
         again=_fenced(on_lines(generate_command(about, name)) + "\n" + on_lines(export)),
     )
     return text
+
+
+def held_against(about: dict[str, Any], found: Survey) -> list[str]:
+    """The benchmarks that all pairs were held against: as they were made, or by the newest curation, if of them all."""
+    files = list(about["settings"].get("against", []))
+    newest = (about.get("curations") or [{}])[-1]
+    if newest.get("judged", 0) >= found.instructions + found.curated.total():
+        files += map(str, newest.get("against", []))
+    return list(dict.fromkeys(files))
 
 
 def language_codes(contents: Contents) -> list[str]:

@@ -106,6 +106,11 @@ def curate(run: Run, rules: Rules, *, dry_run: bool = False, tmp: Path | None = 
             for shelf, start, stop in ranges:
                 job.decide(shelf, start, stop, dry_run)
         summary.seconds = time.monotonic() - started
+        if not dry_run:
+            # Last: the decisions alone do not tell of benchmarks in which nothing was found.
+            about = run.about()
+            line = {"time": round(time.time(), 3), "judged": summary.judged, **rules.as_line()}
+            run.write_about({**about, "curations": [*about.get("curations", ()), line]})
         return summary
 
 

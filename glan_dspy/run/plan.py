@@ -27,6 +27,10 @@ class Range(NamedTuple):
     def plus(self, other: Range) -> Range:
         return Range(self.low + other.low, self.high + other.high)
 
+    def at_least(self, other: Range) -> Range:
+        """Both ends as far as the other's: tuples compare by their first alone."""
+        return Range(max(self.low, other.low), max(self.high, other.high))
+
 
 NOTHING = Range(0.0, 0.0)
 
@@ -120,10 +124,10 @@ def hours(settings: Settings, rows: tuple[Planned, ...], uses: dict[str, Use] | 
     slowest = NOTHING
     for row in rows:
         seconds = known[row.stage].seconds * (row.calls / min(at_once.get(row.stage, s.concurrency), s.concurrency))
-        slowest = max(slowest, seconds)
+        slowest = slowest.at_least(seconds)
     if s.rpm:
         by_rate = sum(row.calls for row in rows) / s.rpm * 60
-        slowest = max(slowest, Range(by_rate, by_rate))
+        slowest = slowest.at_least(Range(by_rate, by_rate))
     return slowest * (1 / 3600)
 
 

@@ -53,7 +53,7 @@ def _question(row: dict[str, Any], language: str, path: Path, number: int) -> Qu
         raise UserError(
             f'{path}, line {number}: has no "question"; each line is an object with question, subject, level'
         )
-    discipline = str(row.get("discipline") or NO_DISCIPLINE)
+    discipline = str(row.get("discipline") or "").strip() or NO_DISCIPLINE
     ours = {key: row[key] for key in Question.model_fields if row.get(key) is not None}
     try:
         return Question.model_validate(

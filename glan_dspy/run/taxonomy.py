@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -47,10 +48,22 @@ def make_taxonomy(run: Run, settings: Settings) -> Path:
             "model": settings.curriculum_model,
             "fields": [field.model_dump() for field in fields],
         }
+        path, listed = run.path / "disciplines.txt", write_outline(entries_of(fields))
+        if is_edited(path, run.path / "taxonomy.json"):
+            warnings.warn(f"{path} was edited and is left as it is", UserWarning, stacklevel=2)
+        else:
+            write_whole(path, listed.encode())
         write_whole(run.path / "taxonomy.json", orjson.dumps(tree, option=orjson.OPT_INDENT_2))
-        path = run.path / "disciplines.txt"
-        write_whole(path, write_outline(entries_of(fields)).encode())
         return path
+
+
+def is_edited(path: Path, taxonomy: Path) -> bool:
+    """Whether the list of disciplines is another one than the taxonomy beside it gave, both from an earlier command."""
+    try:
+        before = [FieldOutline.model_validate(field) for field in orjson.loads(taxonomy.read_bytes())["fields"]]
+        return path.read_text(encoding="utf-8") != write_outline(entries_of(before))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def refuse_another_taxonomy(run: Run, settings: Settings) -> None:

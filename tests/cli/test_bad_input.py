@@ -37,6 +37,20 @@ def glan(capsys: pytest.CaptureFixture[str]) -> object:
     return call
 
 
+@pytest.mark.parametrize("flag", ["timeout", "candidate-budget", "rpm", "max-cost", "double-share"])
+@pytest.mark.parametrize("value", ["inf", "nan"])
+def test_what_run_json_could_not_hold_is_refused(glan, folder, flag: str, value: str) -> None:  # type: ignore[no-untyped-def]
+    glan("generate", *REHEARSAL, "--discipline", "Optics", f"--{flag}", value).one_line(f"--{flag}", value)
+    assert not (folder / "runs").exists()
+
+
+def test_a_discipline_of_blanks_is_none(glan, folder) -> None:  # type: ignore[no-untyped-def]
+    (folder / "q.jsonl").write_text('{"question": "Why?", "discipline": "\u00a0"}\n', encoding="utf-8")
+    flags = ("--model-name", "rehearsal", "--language", "English")
+    assert glan("answer", "--questions-filepath", "q.jsonl", "-o", "run", *flags).code == 0
+    assert glan("status", "run").code == 0
+
+
 def test_a_missing_disciplines_file(glan, folder) -> None:  # type: ignore[no-untyped-def]
     glan("generate", *REHEARSAL).one_line("disciplines.txt", "--disciplines-filepath", "--discipline NAME")
     assert not (folder / "runs").exists()

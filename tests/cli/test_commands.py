@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -270,3 +271,33 @@ def test_keys_are_in_no_file_and_no_message(folder: Path) -> None:
         assert process.wait() == 0, process.said
     written = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
     assert b"sk-secret" not in written and "sk-secret" not in process.said
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_what_came_of_a_run_does_not_depend_on_who_reads_it(tmp_path: Path, unbuffered: str) -> None:
+    """`glan generate | head -0` and the like: an unfinished run is not taken for done, nor a finished one for a bug."""
+    words = ["generate", "--language", "English", "--discipline", "Optics", "-o"]
+    short = [
+        "short",
+        "--model-name",
+        "rehearsal?refuse=1",
+        "--model-name-for-curriculum",
+        "rehearsal",
+        "--num-pairs",
+        "2",
+    ]
+    for more, code, last in ((short, 3, "pairs short"), (["whole", "--model-name", "rehearsal"], 0, "next: ")):
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = subprocess.run(
+            command(*words, *more),
+            cwd=tmp_path,
+            env=environment(PYTHONUNBUFFERED=unbuffered),
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        os.close(writer)
+        assert done.returncode == code and last in done.stderr.splitlines()[-1], done.stderr
+        assert "Broken pipe" not in done.stderr

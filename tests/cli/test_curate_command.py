@@ -72,6 +72,19 @@ def test_benchmarks_are_listed_with_the_items_found_and_examples(made: Glan) -> 
     assert json.loads(line)["id"] in out
 
 
+def test_the_card_names_what_the_whole_run_was_held_against_and_nothing_else(made: Glan) -> None:
+    row = {"question": "Which bird of the northern coasts never lands?"}
+    Path("birds.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    export = ("export", "runs/first", "--allow-rehearsal", "--to")
+    assert made("curate", "--against", "birds.jsonl", "--dry-run")[0] == made(*export, "one")[0] == 0
+    assert "The pairs were not held against any benchmark." in Path("one/README.md").read_text(encoding="utf-8")
+    assert made("curate", "--against", "birds.jsonl")[0] == made(*export, "two")[0] == 0
+    assert "as far as the gate finds them: birds.jsonl." in Path("two/README.md").read_text(encoding="utf-8")
+    # What is made afterwards was held against nothing.
+    assert made("generate", "-o", "runs/first", "--num-iterations", "30")[0] == made(*export, "three")[0] == 0
+    assert "The pairs were not held against any benchmark." in Path("three/README.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

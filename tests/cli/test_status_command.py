@@ -17,6 +17,16 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(("generate", "--discipline", "Optics", "--discipline", "Dance", *flags)) == 0
 
 
+def test_a_run_of_questions_goes_on_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without the flag, the command that is named would buy all their answers."""
+    flags = ("--model-name", "rehearsal?refuse=1", "--model-name-for-curriculum", "rehearsal", "--num-pairs", "4")
+    questions = ("--generate-question-only", "--discipline", "Optics", "-o", "q")
+    assert run(("generate", *flags, "--language", "English", *questions)) == 3
+    capsys.readouterr()
+    assert run(("status", "q")) == 0
+    assert "no; glan generate -o q --generate-question-only goes on" in capsys.readouterr().out
+
+
 def test_json_has_the_coverage_beside_the_counts(capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert run(("status", "--json")) == 0

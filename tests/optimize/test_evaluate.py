@@ -12,11 +12,13 @@ import pytest
 from dspy.lm15 import Request, Response
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
+from glan_dspy.cli.evaluate import show_outputs
 from glan_dspy.cli.main import run
 from glan_dspy.optimize.compare import measured, paired
 from glan_dspy.optimize.compile import Progress
-from glan_dspy.optimize.contest import Trial, contest, differences, entries_as_json
+from glan_dspy.optimize.contest import Entry, Trial, contest, differences, entries_as_json
 from glan_dspy.optimize.journal import Log
 from glan_dspy.optimize.metric import Metric
 from glan_dspy.optimize.rows import example_of
@@ -120,11 +122,29 @@ def test_the_command_shows_the_parts_the_difference_and_the_outputs_beside_one_a
         shown = capsys.readouterr().out
         assert run([*words, "--json"]) == 0
         asked = server.engine.asked.total()  # type: ignore[attr-defined]
-    told = orjson.loads(capsys.readouterr().out)
+        told = orjson.loads(capsys.readouterr().out)
+        # Another effort, and so another reply: what is on file answers another question.
+        assert run([*words, "--reasoning-effort", "high", "--json"]) == 0
+        assert server.engine.asked.total() == 2 * asked  # type: ignore[attr-defined]
     assert "built-in" in shown and "difference" in shown and "question.language" in shown
     assert "level 100" in shown
     assert told["rows"] == 6 and told["programs"][1]["value"] > 0.8
     assert asked == 6 * 2 * 3  # the second command found everything in its folder
+
+
+def test_what_a_model_or_a_file_says_steers_no_terminal_and_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "Optics [/b] \x1b]0;pwned\x07"
+    row = few(1).test[0]
+    row = row.model_copy(update={"subject": row.subject.model_copy(update={"name": hostile})})
+    judged = measured(
+        lambda **_: dspy.Prediction(question=hostile, answer=hostile),
+        [example_of(row, "English")],
+        lambda: Metric("English"),
+        1,
+    )
+    show_outputs(Console(), [Entry("built-in", judged)], 1)
+    shown = capsys.readouterr().out
+    assert "[/b]" in shown and "␛]0;pwned" in shown and "\x1b]0" not in shown
 
 
 def test_a_file_that_is_no_program_is_named_before_anything_is_asked(

@@ -367,6 +367,13 @@ def test_the_hours_follow_the_pace() -> None:
     assert hours(fast, plan(fast, 10)).high < hours(planned(), plan(planned(), 10)).high
 
 
+def test_a_limit_on_the_rate_shortens_no_plan() -> None:
+    """The rate's own figure may lie within the range that the calls in flight give."""
+    free, limited = planned(), planned(rpm=600)
+    without, within = hours(free, plan(free, 100)), hours(limited, plan(limited, 100))
+    assert without.low <= within.low and without.high <= within.high
+
+
 def test_a_pilot_tells_what_a_larger_run_takes(tmp_path: Path) -> None:
     settings = Settings(model_name="rehearsal", language="English", price_in=("1",), price_out=("2",))
     generate(Run(tmp_path / "pilot"), settings, disciplines(8))

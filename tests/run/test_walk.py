@@ -351,6 +351,21 @@ def test_one_useless_taxonomy_query_leaves_its_place_empty(tmp_path: Path) -> No
         make_taxonomy(Run(tmp_path / "run"), chosen.model_copy(update={"max_number_of_fields": 2}))
 
 
+def test_a_list_of_disciplines_that_a_person_edited_stays_as_it_is(tmp_path: Path) -> None:
+    chosen, run = settings(max_number_of_fields=3), Run(tmp_path / "run")
+    path = make_taxonomy(run, chosen)
+    listed = path.read_text(encoding="utf-8")
+    make_taxonomy(run, chosen)
+    assert path.read_text(encoding="utf-8") == listed
+    path.write_text("Optics\n", encoding="utf-8")
+    with pytest.warns(UserWarning, match="was edited and is left as it is"):
+        make_taxonomy(run, chosen)
+    assert path.read_text(encoding="utf-8") == "Optics\n"
+    path.unlink()
+    make_taxonomy(run, chosen)
+    assert path.read_text(encoding="utf-8") == listed
+
+
 def test_ids_are_found_however_a_line_is_written(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text('{"id":"a"}\n{"id": "b"}\n{"id":"c\\\\1"}\n{"id":"d\\"e"}\n{"no": 1}\nnonsense\n{"id":"torn')

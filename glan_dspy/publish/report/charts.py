@@ -40,7 +40,12 @@ def parts(counts: Iterable[tuple[str, int]], most: int = 12, whole: int | None =
 
 def in_level_order(levels: Counter[str]) -> list[tuple[str, int]]:
     """By number; then those that are none, as a questions file may have them."""
-    return sorted(levels.items(), key=lambda item: (not item[0].isdigit(), int(item[0]) if item[0].isdigit() else 0))
+
+    def place(item: tuple[str, int]) -> tuple[bool, int]:
+        is_number = item[0].isdecimal()  # ① is a digit, and no number to int()
+        return not is_number, int(item[0]) if is_number else 0
+
+    return sorted(levels.items(), key=place)
 
 
 class Column(NamedTuple):

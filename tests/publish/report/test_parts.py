@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glan_dspy.publish.report import charts, lengths, numbers, page, sample, tree
+from glan_dspy.publish.report.charts import in_level_order
 from glan_dspy.publish.report.lengths import Lengths
 from glan_dspy.publish.report.sample import First, longest
 from glan_dspy.publish.report.spending import Spending
@@ -98,6 +99,11 @@ def test_lengths_are_those_of_the_calls_and_others_estimated_by_them() -> None:
     found.close()
     found.end()
     assert found.estimated == 3 and found.tokens == Counter({50: 1, 100: 1, 26: 1, 20: 1})
+
+
+def test_levels_stand_by_their_number_whatever_a_file_calls_a_level() -> None:
+    levels = Counter({"high school": 1, "200": 1, "①": 1, "²": 1, "30": 1})
+    assert [level for level, _ in in_level_order(levels)] == ["30", "200", "high school", "①", "²"]
 
 
 def test_without_a_single_call_four_bytes_are_a_token() -> None:
