@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from glan_dspy.engines.endpoint import Endpoint
 from glan_dspy.errors import UserError
+from glan_dspy.hiding import holds_secret
 from glan_dspy.settings import Settings, wrong_in_address
 
 if TYPE_CHECKING:
@@ -18,11 +19,16 @@ def endpoint_for(settings: Settings, for_answer: bool) -> Endpoint:
     endpoint = endpoint_of(settings)
     if not for_answer:
         return endpoint
-    # An endpoint of its own gets a key of its own: the first one's key is not shown to a second server.
+    # An endpoint of its own gets a key of its own: a second server is not shown the first one's, nor one in a header.
     return replace(
         endpoint,
         azure=endpoint.azure and not settings.answer_base_url,
         base_url=settings.answer_base_url or endpoint.base_url,
+        extra_headers={
+            name: value
+            for name, value in endpoint.extra_headers.items()
+            if not (settings.answer_base_url and holds_secret(name, value))
+        },
         key_variable=settings.answer_api_key_env or ("" if settings.answer_base_url else endpoint.key_variable),
     )
 

@@ -40,9 +40,13 @@ def certain(key: str | None, headers: Mapping[str, str]) -> tuple[bytes, ...]:
 
     Other headers may hold a team's name, which is a word like any other.
     """
-    values = [value for name, value in headers.items() if _NAMES.search(name) or _SCHEME.match(value)]
+    values = [value for name, value in headers.items() if holds_secret(name, value)]
     parts = [part for value in values for part in value.split()]
     return tuple(part.encode() for part in (key or "", *parts) if len(part) >= CERTAIN)
+
+
+def holds_secret(header: str, value: str) -> bool:
+    return _NAMES.search(header) is not None or _SCHEME.match(value) is not None
 
 
 def hidden_in_reply(content: bytes, known: Iterable[bytes]) -> bytes:

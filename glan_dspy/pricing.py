@@ -58,8 +58,9 @@ def tariff_of(model: str, settings: Settings, for_answer: bool) -> Tariff:
         source=f"your prices{f' over {tariff.source}' if tariff.source else ''}" if given else tariff.source,
         headroom=endpoint.headroom(model) + _thoughts(model, settings),
         least=_least(settings),
-        cached_apart=model.startswith("anthropic/"),
-        reasoning_apart=model.startswith(("gemini/", "google/", "vertex/", "xai/")),
+        # These count otherwise than OpenAI, where DSPy asks them itself; through another's API they count as that does.
+        cached_apart=not endpoint.base_url and model.startswith("anthropic/"),
+        reasoning_apart=not endpoint.base_url and model.startswith(("gemini/", "google/", "vertex/", "xai/")),
         share=BATCH_SHARE if settings.batch else 1.0,
     )
 

@@ -40,6 +40,8 @@ class Counter:
         self.waiting: dict[str, Ask] = {}
         self._batch_of: dict[str, str] = {}
         """The token of the batch that a question is in, until its line is read."""
+        self._lost: dict[str, BaseException] = {}
+        """By its token, why a batch that was paid for cannot be had: its questions are not sent again by themselves."""
         self._kept: dict[str, tuple[Intent, int, int]] = {}
         """Where the replies are, on disk, that an earlier process paid for and nobody has asked for yet."""
 
@@ -49,6 +51,16 @@ class Counter:
     def claim(self, ids: Iterable[str], token: str) -> None:
         """The questions are this batch's now: whoever asks one of them waits for it."""
         self._batch_of.update(dict.fromkeys(ids, token))
+
+    def lose(self, intent: Intent, error: BaseException) -> None:
+        """Fails those that wait for the batch, and whoever asks one of its questions from now on."""
+        self._lost[intent.token] = error
+        mine = (self.waiting.get(id) for id in intent.ids if self._batch_of.get(id) == intent.token)
+        self.fail([ask for ask in mine if ask], error)
+
+    def lost(self, id: str) -> BaseException | None:
+        error = self._lost.get(self._batch_of.get(id, ""))
+        return _twin(error) if error else None
 
     def release(self, intent: Intent) -> list[Ask]:
         """Takes the batch's unanswered questions out of it; gives those that somebody waits for."""

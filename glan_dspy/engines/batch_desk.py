@@ -88,6 +88,8 @@ class Desk:
             id = question_id(None, body)  # the same question twice at once is two questions
         if line := counter.kept(id, task):
             return line
+        if lost := counter.lost(id):
+            raise lost
         size = len(input_line(id, body, self.remote.url))
         ask = counter.waiting[id] = Ask(id, make, size, task, asyncio.get_running_loop().create_future())
         if not counter.in_a_batch(id):
@@ -272,10 +274,10 @@ class Desk:
 
     def _lost(self, intent: Intent, error: lm15.LM15Error) -> None:
         """The endpoint does not give out a batch that was paid for."""
-        asks = self.counter.release(intent)
         if error.status != 404:
-            self.counter.fail(asks, error)
+            self.counter.lose(intent, error)
         elif time.time() - intent.time > FORGOTTEN_AFTER:
+            asks = self.counter.release(intent)
             self.journal.done(intent, "gone")
             self.counter.fail(asks, lm15.ServerError(f"batch {intent.batch} is old, and the endpoint has deleted it"))
         else:
@@ -285,4 +287,4 @@ class Desk:
                 f"key or project, use that one; if it was deleted, remove the line with {intent.token} that says "
                 '"begun" from batch.jsonl, and its requests are sent and paid for again'
             )
-            self.counter.fail(asks, lm15.ConfigurationError(text))
+            self.counter.lose(intent, lm15.ConfigurationError(text))

@@ -113,7 +113,8 @@ class BatchEndpoint:
                         async for chunk in content.iter_bytes(1 << 20):
                             whole, newline, rest = (rest + chunk).rpartition(b"\n")
                             file.write(hidden_in_reply(whole + newline, self.certain))
-                            lines += chunk.count(b"\n")
+                            if id == batch.output_file_id:  # the other file's are not promised
+                                lines += chunk.count(b"\n")
                     file.write(
                         hidden_in_reply(rest, self.certain) + b"\n"
                     )  # the first of two may lack its last newline

@@ -50,7 +50,7 @@ class Endpoint:
 
     def secrets(self) -> tuple[str, ...]:
         """What nobody is to see of what goes there."""
-        return secrets(self.extra_headers.values())
+        return secrets((*self.extra_headers.values(), self.key() or ""))
 
     def headroom(self, model: str) -> int:
         """Tokens that the model gets on top of every limit."""

@@ -37,7 +37,7 @@ class Meter:
         started = time.perf_counter()
         try:
             response = await self.engine.complete(request)
-        except lm15.LM15Error as error:
+        except Exception as error:  # of any kind: room that stays reserved would keep others waiting for ever
             call.record({**line, **self._failed(call, error), "seconds": _since(started)})
             raise  # cancelled in flight, by contrast, leaves the reservation standing in its file
         if self.lasting and self._is_noted(call, response):
@@ -67,14 +67,21 @@ class Meter:
                 "completion_tokens": usage.output_tokens, "reasoning_tokens": usage.reasoning_tokens,
                 "cost_usd": cost, **unknown, "finish_reason": response.finish_reason}  # fmt: skip
 
-    def _failed(self, call: Call, error: lm15.LM15Error) -> dict[str, Any]:
-        line: dict[str, Any] = {"error": type(error).__name__, "status": error.status}
+    def _failed(self, call: Call, error: Exception) -> dict[str, Any]:
+        line: dict[str, Any] = {"error": type(error).__name__, "status": getattr(error, "status", None)}
         if self.budget is None:
             return line
-        if isinstance(error, MAY_BE_BILLED) and error.provider_code != NOT_SENT:
+        if may_be_billed(error):
             return {**line, "reserved_usd": self.budget.settle(call.id, None)}
         self.budget.release(call.id)
         return line
+
+
+def may_be_billed(error: Exception) -> bool:
+    """Whether the endpoint may charge for a call that ended so; a bug struck after nobody knows what."""
+    if not isinstance(error, lm15.LM15Error):
+        return True
+    return isinstance(error, MAY_BE_BILLED) and error.provider_code != NOT_SENT
 
 
 def _since(started: float) -> float:

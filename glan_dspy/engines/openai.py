@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import json
+import math
 import os
 import re
 import socket
 import time
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import aiohttp
 import httpx2
 import openai
 import orjson
@@ -168,12 +170,12 @@ def decode(content: bytes) -> dict[str, Any]:
 
 
 def _with_whole_characters(content: bytes) -> Any:
-    """JSON that holds half a character, a lone surrogate, which orjson refuses: it becomes U+FFFD."""
+    """JSON that orjson refuses: half a character, a lone surrogate, becomes U+FFFD; NaN is a number to many servers."""
     try:
         text = json.dumps(json.loads(content), ensure_ascii=False)
-    except ValueError:
+        return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    except (ValueError, RecursionError):
         raise lm15.TransportError(f"the endpoint's reply is not JSON: {content[:120]!r}") from None
-    return orjson.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
 def from_wire(reply: dict[str, Any], model: str) -> Response:
@@ -195,8 +197,13 @@ def from_wire(reply: dict[str, Any], model: str) -> Response:
         model=str(reply.get("model") or model),
         message=Message("assistant", tuple(parts)),
         usage=usage_of(reply.get("usage")),
-        finish_reason=_FINISH.get(choices[0].get("finish_reason"), "error"),
+        finish_reason=finish_reason(choices[0].get("finish_reason")),
     )
+
+
+def finish_reason(said: Any) -> Any:
+    """lm15's word for it; "error" for one that is not known, and for what is no word at all."""
+    return _FINISH.get(said, "error") if said is None or isinstance(said, str) else "error"
 
 
 def _content(content: Any) -> str:
@@ -215,11 +222,16 @@ def usage_of(usage: Any) -> Usage:
             value = value.get(name) if isinstance(value, dict) else None
         return value if isinstance(value, int) and value >= 0 else None
 
+    prompt, reply = count(usage, "prompt_tokens"), count(usage, "completion_tokens")
+    thoughts = count(usage, "completion_tokens_details", "reasoning_tokens")
+    total = count(usage, "total_tokens")
+    if prompt is not None and reply is not None and thoughts and total == prompt + reply + thoughts:
+        reply += thoughts  # some, xAI is one, count them beside the reply's; all charge for them as for the reply's
     return Usage(
-        input_tokens=count(usage, "prompt_tokens"),
-        output_tokens=count(usage, "completion_tokens"),
+        input_tokens=prompt,
+        output_tokens=reply,
         cache_read_tokens=count(usage, "prompt_tokens_details", "cached_tokens"),
-        reasoning_tokens=count(usage, "completion_tokens_details", "reasoning_tokens"),
+        reasoning_tokens=thoughts,
     )
 
 
@@ -236,6 +248,8 @@ def failure(error: openai.OpenAIError, known: Iterable[str] = ()) -> lm15.LM15Er
     """The typed error of what went wrong, with the secrets taken out of its text."""
     text = hidden(str(error), known)
     if not isinstance(error, openai.APIStatusError):
+        if (door := at_the_door(error)) is not None:
+            return not_sent(door, known)
         cause = _root(error)
         # The transport calls every lost connection a time-out; only what waited in vain is one.
         if isinstance(error, openai.APITimeoutError) and isinstance(cause, TimeoutError):
@@ -251,7 +265,9 @@ def failure(error: openai.OpenAIError, known: Iterable[str] = ()) -> lm15.LM15Er
         return lm15.ConfigurationError(
             f"the endpoint sends requests on to {place or '?'}: give its address as --base-url"
         )
-    if status in (401, 403) or (status == 400 and says_bad_key(f"{code} {text}")):
+    if status == 403 and is_moderation(f"{error} {error.body}"):
+        code, kind = "content_filter", lm15.InvalidRequestError
+    elif status in (401, 403) or (status == 400 and says_bad_key(f"{code} {text}")):
         kind = lm15.AuthError
     elif status == 402 or code == "insufficient_quota":
         kind = lm15.BillingError
@@ -276,6 +292,33 @@ def failure(error: openai.OpenAIError, known: Iterable[str] = ()) -> lm15.LM15Er
     )
 
 
+def at_the_door(error: BaseException) -> aiohttp.ClientError | None:
+    """What kept a request from leaving at all: no way to the endpoint, no trust in it, or a proxy that refused."""
+    doors = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
+    return next((one for one in chain(error) if isinstance(one, doors)), None)
+
+
+def not_sent(door: aiohttp.ClientError, known: Iterable[str]) -> lm15.LM15Error:
+    said = hidden(re.sub(r"//[^/@\s]*@", "//", str(door)), known) or type(door).__name__
+    if isinstance(door, aiohttp.ClientConnectorCertificateError):
+        return lm15.ConfigurationError(f"the endpoint's certificate is not trusted: {said}", provider_code=NOT_SENT)
+    if isinstance(door, aiohttp.ClientHttpProxyError) and door.status in (401, 403, 407):
+        return lm15.ConfigurationError(f"the proxy refuses the connection: {said}", provider_code=NOT_SENT)
+    return lm15.TransportError(f"no connection to the endpoint: {said}", provider_code=NOT_SENT)
+
+
+def is_moderation(said: str) -> bool:
+    """Whether a 403 speaks of what was asked (OpenRouter's does) and not of the key."""
+    return re.search(r"moderation|flagged|content_filter", said, re.IGNORECASE) is not None
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    one: BaseException | None = error
+    while one is not None:
+        yield one
+        one = one.__cause__ or one.__context__
+
+
 def _root(error: BaseException) -> BaseException:
     while (cause := error.__cause__) is not None:
         error = cause
@@ -286,9 +329,20 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds until the server wants to be asked again: `retry-after-ms`, or `retry-after` as seconds or a date."""
     try:
         if milliseconds := headers.get("retry-after-ms"):
-            return max(0.0, float(milliseconds) / 1000)
+            return _sound(float(milliseconds) / 1000)
         value = headers.get("retry-after", "")
-        return max(0.0, float(value)) if value else None
+        return _sound(float(value)) if value else None
     except ValueError:
-        when = email.utils.parsedate_tz(headers.get("retry-after", ""))
+        return _seconds_until(headers.get("retry-after", ""))
+
+
+def _sound(seconds: float) -> float | None:
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _seconds_until(date: str) -> float | None:
+    try:
+        when = email.utils.parsedate_tz(date)
         return max(0.0, email.utils.mktime_tz(when) - time.time()) if when else None
+    except (ValueError, OverflowError):  # a date, but none that there is
+        return None

@@ -252,7 +252,8 @@ class Pace:
             # What was missed by a late wake-up is caught up, but no more than two calls of it, and 0.2 s.
             self._next_call = max(self._next_call, now - min(2 / rate, 0.2)) + 1 / rate
         if self.hard.tpm:
-            spent = (tokens + self._tokens_a_call) * 60 / self.hard.tpm
+            # What a call takes on the average is its prompt and its reply; a longer prompt is known beforehand.
+            spent = max(tokens, self._tokens_a_call) * 60 / self.hard.tpm
             self._next_token = max(self._next_token, now) + spent
 
     def _pump(self) -> None:

@@ -90,7 +90,10 @@ class Post:
         if reply.status >= 300:
             known = self.endpoint.secrets()
             headers = {
-                name: hidden(value, known) for name, value in reply.headers.items() if name.lower() not in _ENCODED
+                # openai's own client takes no other characters than these in a header
+                name: hidden(value, known).encode("ascii", "replace").decode()
+                for name, value in reply.headers.items()
+                if name.lower() not in _ENCODED
             }
             text = hidden(content.decode("utf-8", "surrogateescape"), known)
             await self._show(body["model"], reply.status, headers, text.encode("utf-8", "surrogateescape"))

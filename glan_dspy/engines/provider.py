@@ -17,10 +17,11 @@ from dspy import lm15
 from dspy.clients.engines import AsyncLM15Engine
 from dspy.lm15 import Reasoning, Request, Response, RouterConfig, Timeouts
 
+from glan_dspy.engines.base import NOT_SENT
 from glan_dspy.engines.endpoint import Endpoint
 from glan_dspy.engines.form import Form, shows_shape, with_schema
 from glan_dspy.engines.forms import Fit, Forms
-from glan_dspy.engines.openai import hide_in
+from glan_dspy.engines.openai import chain, hide_in, is_moderation
 from glan_dspy.hiding import hidden
 
 OURS = {"openai", "openai-chat", "azure", "azure-chat"}
@@ -79,6 +80,10 @@ def _known(found: Any) -> Provider | None:
     return Provider(found.provider)
 
 
+_AT_THE_DOOR = ("ConnectError", "ConnectTimeout")
+"""What lm15's transports raise before anything was sent; their module is no public one."""
+
+
 class ProviderEngine:
     """DSPy's engine of one provider behind the same contract as all others: one attempt, typed errors."""
 
@@ -101,8 +106,12 @@ class ProviderEngine:
             response: Response = await self._engine().complete(put)
         except lm15.LM15Error as error:
             hide_in(error, self.endpoint.secrets())
+            if error.status == 403 and is_moderation(str(error)):
+                raise lm15.InvalidRequestError(str(error), status=403, provider_code="content_filter") from error
+            if any(type(one).__name__ in _AT_THE_DOOR for one in chain(error)):
+                error.provider_code = NOT_SENT
             raise
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
             # DSPy's readers take a reply's shape on trust: HTML or half a body ends in any of these.
             text = hidden(f"the reply of {self.provider.id} cannot be read: {error!r}", self.endpoint.secrets())
             raise lm15.TransportError(text) from error

@@ -397,6 +397,22 @@ def test_a_batch_that_the_endpoint_does_not_know_is_not_paid_again_unasked(tmp_p
         check(all_of(engine(url, tmp_path, lines), 2), range(2))
 
 
+def test_who_asks_after_a_batch_was_found_unknown_does_not_send_it_again(tmp_path: Path) -> None:
+    """As when another project's key is used: the first to ask hears of it, and so do all that ask later."""
+    lines: list[Line] = []
+    with running(faults=Faults(delay=9)) as (base_url, server):
+        run(engine(base_url, tmp_path, lines), lambda e: leave_waiting(e, 4, lambda: bool(server.batches)))
+        server.batches.clear()
+
+        async def one_after_the_other(e: BatchEngine) -> list[Any]:
+            first = await ask_all(e, [0])
+            await asyncio.sleep(0.1)
+            return [*first, *await ask_all(e, [1, 2, 3])]
+
+        got = run(engine(base_url, tmp_path, lines), one_after_the_other)
+        assert [type(one) for one in got] == [lm15.ConfigurationError] * 4 and not server.batches
+
+
 def test_batches_of_another_endpoint_are_left_alone(tmp_path: Path) -> None:
     lines: list[Line] = []
     with running(faults=Faults(delay=0.2)) as (url, server):

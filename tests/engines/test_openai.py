@@ -15,9 +15,10 @@ from aiohttp import web
 from dspy import lm15
 from dspy.lm15 import Config, Message, Request
 
+from glan_dspy.engines.base import NOT_SENT
 from glan_dspy.engines.endpoint import Endpoint, thinks_first
 from glan_dspy.engines.journal import reasoning_of, refusal_of, text_of
-from glan_dspy.engines.openai import OpenAIEngine, retry_after, to_wire
+from glan_dspy.engines.openai import OpenAIEngine, decode, from_wire, retry_after, to_wire, usage_of
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -236,3 +237,99 @@ def test_retry_after_in_all_its_forms() -> None:
     assert retry_after({}) is None and retry_after({"retry-after": "soon"}) is None
     assert retry_after({"retry-after": "1.5"}) == 1.5 and retry_after({"retry-after-ms": "250"}) == 0.25
     assert 25 < (retry_after({"retry-after": soon}) or 0) <= 30
+
+
+# --- what a server may send that no reader of JSON or of headers expects ---
+
+
+def test_numbers_that_json_does_not_have_cost_no_reply() -> None:
+    raw = orjson.dumps(reply(content="Hi")).replace(b'"usage":null', b'"usage":null,"logprob":NaN,"x":-Infinity')
+    assert text_of(from_wire(decode(raw), "m")) == "Hi"
+
+
+def test_what_nests_too_deeply_is_no_reply() -> None:
+    with pytest.raises(lm15.TransportError, match="not JSON"):
+        decode(b'{"a":' * 200_000)
+
+
+@pytest.mark.parametrize("finish", [[], {}, 3, ["stop"]])
+def test_a_finish_reason_that_is_no_word_is_an_unknown_one(finish: Any) -> None:
+    assert from_wire(reply(finish, content="Hi"), "m").finish_reason == "error"
+
+
+@pytest.mark.parametrize("value", ["Mon, 01 Jan 99999999999 00:00:00 GMT", "inf", "nan", "-inf", "soon"])
+def test_a_time_to_wait_that_there_is_not_is_none(value: str) -> None:
+    assert retry_after({"retry-after": value}) is None and retry_after({"retry-after-ms": value}) is None
+
+
+def test_an_error_with_odd_letters_in_its_headers_is_that_error() -> None:
+    with pytest.raises(lm15.ServerError):
+        ask(answering({"error": {"message": "busy"}}, 503, **{"x-message": "\u00fcberlastet"}))
+
+
+def test_thoughts_that_are_counted_beside_the_reply_are_paid_like_it() -> None:
+    def used(total: int) -> dict[str, Any]:
+        details = {"reasoning_tokens": 2000}
+        return {"prompt_tokens": 1000, "completion_tokens": 2500 if total == 3500 else 500, "total_tokens": total,
+                "completion_tokens_details": details}  # fmt: skip
+
+    beside = {"prompt_tokens": 1000, "completion_tokens": 500, "total_tokens": 3500,
+              "completion_tokens_details": {"reasoning_tokens": 2000}}  # fmt: skip
+    assert usage_of(beside).output_tokens == 2500
+    assert usage_of(used(3500)).output_tokens == 2500  # among them, as OpenAI counts
+
+
+def test_a_question_that_a_moderator_flags_is_no_wrong_key() -> None:
+    body = {"error": {"message": "Your input was flagged", "code": 403, "metadata": {"reasons": ["violence"]}}}
+    with pytest.raises(lm15.InvalidRequestError) as told:
+        ask(answering(body, 403))
+    assert told.value.provider_code == "content_filter"
+    with pytest.raises(lm15.AuthError):
+        ask(answering({"error": {"message": "this key may not use the model"}}, 403))
+
+
+def test_a_call_that_found_no_way_to_the_endpoint_was_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main(address: str) -> None:
+        engine = OpenAIEngine(Endpoint(base_url=address))
+        try:
+            await engine.complete(request())
+        finally:
+            await engine.aclose()
+
+    for address in ("http://127.0.0.1:9/v1", "http://nowhere.invalid/v1"):
+        with pytest.raises(lm15.TransportError) as told:
+            asyncio.run(main(address))
+        assert told.value.provider_code == NOT_SENT
+
+
+def test_a_proxy_that_refuses_ends_the_run_and_its_password_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n")
+            await writer.drain()
+            writer.close()
+
+        proxy = await asyncio.start_server(refuse, "127.0.0.1", 0)
+        port = proxy.sockets[0].getsockname()[1]
+        monkeypatch.setenv("HTTPS_PROXY", f"http://user:hunter2secret@127.0.0.1:{port}")
+        monkeypatch.setenv("https_proxy", f"http://user:hunter2secret@127.0.0.1:{port}")
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        engine = OpenAIEngine(Endpoint(base_url="https://models.example/v1"))
+        try:
+            await engine.complete(request())
+        finally:
+            await engine.aclose()
+            proxy.close()
+
+    with pytest.raises(lm15.ConfigurationError) as told:
+        asyncio.run(main())
+    assert "hunter2" not in str(told.value) and "proxy" in str(told.value)
+
+
+def test_the_key_is_hidden_whatever_its_variable_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOGETHER", "tgp_v1_abcdefgh")
+    with pytest.raises(lm15.AuthError) as told:
+        ask(answering({"error": {"message": "Invalid: Bearer tgp_v1_abcdefgh"}}, 401), key_variable="TOGETHER")
+    assert "tgp_v1" not in str(told.value)

@@ -200,7 +200,7 @@ def test_a_hard_token_rate_is_kept() -> None:
         await asyncio.gather(*(worker() for _ in range(50)))
 
     simulate(main)
-    assert between(served, 120, 300) <= 180  # prompt and reply are reckoned at 1500 tokens, of 1000 a second
+    assert 170 <= between(served, 120, 300) <= 180  # prompt and reply together are 1000 tokens, of 1000 a second
 
 
 def test_a_burst_of_refusals_counts_once() -> None:

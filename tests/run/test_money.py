@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dspy.lm15 import BillingError, Config, Message, Request, Usage
+from dspy.lm15 import BillingError, Config, Message, Request, Response, Usage
 from dspy.utils.exceptions import LMBillingError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.loopback import Loopback
 from glan_dspy import generate_subjects
+from glan_dspy.engines.base import CALL, Call
 from glan_dspy.engines.budget import Budget
+from glan_dspy.engines.meter import Meter
 from glan_dspy.engines.tariff import FREE, Tariff, for_model, listed, prompt_bound
 from glan_dspy.errors import UserError
 from glan_dspy.pricing import tariffs_of
@@ -230,6 +232,37 @@ def test_the_file_of_reservations_holds_what_is_open_and_not_much_more(moves: li
             assert {"old", *open_ids} <= {line["id"] for line in lines}
             assert len(lines) <= 1 + 10 + longest
         book.close()
+
+
+def test_a_call_that_ends_in_a_bug_keeps_nobody_waiting_for_its_room() -> None:
+    class Broken:
+        async def complete(self, request: Request) -> Response:
+            raise ZeroDivisionError("ours")
+
+    async def main() -> list[dict[str, Any]]:
+        budget, noted = Budget(1.0), list[dict[str, Any]]()
+        meter = Meter(Broken(), Tariff(input=1.0, output=1.0), budget)
+        call = Call("answer", "x", record=noted.append)
+        CALL.set(call)
+        with pytest.raises(ZeroDivisionError):
+            await meter.complete(Request(model="m", messages=(Message.user("Hi"),), config=Config(max_tokens=10)))
+        assert not budget.reserved and budget.spent > 0
+        with pytest.raises(BillingError):
+            await asyncio.wait_for(budget.reserve("too much", 5.0), 1)
+        return noted
+
+    [line] = asyncio.run(main())
+    assert line["error"] == "ZeroDivisionError" and line["reserved_usd"] > 0
+
+
+def test_tokens_are_counted_as_the_api_counts_them_that_answers() -> None:
+    def apart(model: str, **more: Any) -> tuple[bool, bool]:
+        tariff = tariffs_of(Settings(model_name=model, price_in=("1",), price_out=("1",), **more))["question"]
+        return tariff.cached_apart, tariff.reasoning_apart
+
+    assert apart("anthropic/claude-sonnet-4-5") == (True, False) and apart("gemini/gemini-2.5-flash") == (False, True)
+    for model in ("anthropic/claude-sonnet-4-5", "google/gemini-2.5-flash"):
+        assert apart(model, base_url="https://router.example/v1") == (False, False)
 
 
 def test_a_file_of_many_open_reservations_is_not_put_together_at_each(
