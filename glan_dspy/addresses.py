@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from glan_dspy.engines.endpoint import Endpoint
 from glan_dspy.errors import UserError
@@ -24,13 +25,21 @@ def endpoint_for(settings: Settings, for_answer: bool) -> Endpoint:
         endpoint,
         azure=endpoint.azure and not settings.answer_base_url,
         base_url=settings.answer_base_url or endpoint.base_url,
-        extra_headers={
-            name: value
+        extra_headers=dict(
+            (name, value)
             for name, value in endpoint.extra_headers.items()
-            if not (settings.answer_base_url and holds_secret(name, value))
-        },
+            if is_same_server(settings.answer_base_url, endpoint.base_url) or not holds_secret(name, value)
+        ),
         key_variable=settings.answer_api_key_env or ("" if settings.answer_base_url else endpoint.key_variable),
     )
+
+
+def is_same_server(answers: str | None, base_url: str | None) -> bool:
+    """Whether the answers' address is at the server of the others, or there is none."""
+    if not answers:
+        return True
+    one, other = urlsplit(answers), urlsplit(base_url or "")
+    return (one.scheme, one.hostname, one.port) == (other.scheme, other.hostname, other.port)
 
 
 def endpoint_of(settings: Settings) -> Endpoint:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from glan_dspy.addresses import bare_name, endpoint_for
 from glan_dspy.connect import Care, engine_for, language_model
 from glan_dspy.engines.background import run_sync
 from glan_dspy.engines.budget import Budget
+from glan_dspy.engines.endpoint import without_key
 from glan_dspy.engines.forms import Forms
 from glan_dspy.engines.pace import Hard
 from glan_dspy.engines.rehearsal import is_rehearsal
@@ -87,14 +89,17 @@ def where_of(model: str, settings: Settings, helps: bool) -> str:
     if is_rehearsal(model):
         return ""
     endpoint = endpoint_for(settings, helps)
+    # A name may be another model at another of Azure's resources.
+    place = without_key(os.environ["AZURE_OPENAI_ENDPOINT"]) if endpoint.azure else endpoint.place()
     ways = {
-        "place": endpoint.place(),
+        "place": place if place != "openai" else "",
         "extra_body": dict(endpoint.extra_body),
         "reasoning_effort": endpoint.reasoning_effort,
         "reasoning_headroom": endpoint.reasoning_headroom,
         "structured": endpoint.structured,
     }
-    return orjson.dumps({name: way for name, way in ways.items() if way}, option=orjson.OPT_SORT_KEYS).decode()
+    told = {name: way for name, way in ways.items() if way}
+    return orjson.dumps(told, option=orjson.OPT_SORT_KEYS).decode() if told else ""
 
 
 def tariffs(names: Names, settings: Settings) -> dict[tuple[str, bool], Tariff]:

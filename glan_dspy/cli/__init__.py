@@ -19,6 +19,4 @@ def main() -> None:
         from glan_dspy.cli.cover import cover
 
         cover(headers)
-    code = run(sys.argv[1:])
-    let_go_of_output()
-    sys.exit(code)
+    sys.exit(let_go_of_output(run(sys.argv[1:])))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from itertools import pairwise
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 from typer import _click as click
@@ -149,13 +149,22 @@ def _say(message: object, code: int) -> int:
     return code
 
 
-def let_go_of_output() -> None:
-    """Writes out what is still held back; where its reader has gone, Python itself would end with 120 otherwise."""
+def let_go_of_output(code: int) -> int:
+    """Writes out what is still held back; gives back the exit code. Where nobody reads, Python would end with 120."""
     for stream in (sys.stdout, sys.stderr):
         try:
-            stream.flush()
+            if stream is not None:  # closed by whoever began this process
+                stream.flush()
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            _discard(stream)
+        except OSError as error:
+            _discard(stream)
+            code = code or _say(f"cannot write the output: {error.strerror}; make room, or write elsewhere", MEND)
+    return code
+
+
+def _discard(stream: TextIO) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _is_missing(error: Any) -> bool:

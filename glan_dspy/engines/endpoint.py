@@ -25,6 +25,11 @@ def thinks_first(model: str) -> bool:
     return _REASONING.match(model.rpartition("/")[2].lower()) is not None
 
 
+def without_key(address: str) -> str:
+    """The address without what may hold a key of it."""
+    return re.sub(r"//[^/@]*@", "//", re.sub(r"[?#].*", "", address))
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """Where requests go and what is added to each. Holds no key: only the name of the variable that does."""
@@ -62,5 +67,4 @@ class Endpoint:
         """The endpoint as run.json names it: without what an address might hold of a key."""
         if self.azure:
             return "azure"
-        address = re.sub(r"[?#].*", "", self.base_url or "")
-        return re.sub(r"//[^/@]*@", "//", address) or "openai"
+        return without_key(self.base_url or "") or "openai"

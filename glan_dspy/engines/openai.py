@@ -308,8 +308,8 @@ def not_sent(door: aiohttp.ClientError, known: Iterable[str]) -> lm15.LM15Error:
 
 
 def is_moderation(said: str) -> bool:
-    """Whether a 403 speaks of what was asked (OpenRouter's does) and not of the key."""
-    return re.search(r"moderation|flagged|content_filter", said, re.IGNORECASE) is not None
+    """Whether a 403 speaks of what was asked, as OpenRouter's does, and not of a key or an account."""
+    return re.search(r"content_filter|flagged_input|input was flagged", said, re.IGNORECASE) is not None
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:

@@ -95,5 +95,8 @@ def _drop(arrival: Arrival, verdict: Verdict) -> None:
 
 def at_limit(call: Call, limit: int) -> bool:
     """Whether the reply is as long as it was allowed to be, whatever it says of its end."""
-    used = call.response.usage.output_tokens if call.response else None
-    return used is not None and used >= limit
+    usage = call.response.usage if call.response else None
+    if usage is None or usage.output_tokens is None:
+        return False
+    said: int = usage.output_tokens - (usage.reasoning_tokens or 0)  # thoughts have room of their own
+    return said >= limit

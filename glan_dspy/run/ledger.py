@@ -68,8 +68,8 @@ def standing_in(path: Path, calls: Iterable[Line]) -> list[Line]:
     newest = {name(line): line for line in reserved.values()}
     ended = set[str]()
     for line in calls:
-        if line["id"] in reserved:
+        if line.get("id") in reserved:
             ended.add(line["id"])
-        if "reply" in line and (again := newest.get(call_key(line["stage"], line.get("item"), line.get("ask")))):
+        if "reply" in line and (again := newest.get(call_key(*map(line.get, ("stage", "item", "ask"))))):
             ended.add(again["id"])  # reserved to read once more what was paid for then
     return [line for line in newest.values() if line["id"] not in ended]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -271,6 +272,13 @@ def test_keys_are_in_no_file_and_no_message(folder: Path) -> None:
         assert process.wait() == 0, process.said
     written = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
     assert b"sk-secret" not in written and "sk-secret" not in process.said
+
+
+@pytest.mark.parametrize("closed", ["1>&-", "2>&-"])
+def test_a_closed_stream_is_no_mistake_of_the_run(tmp_path: Path, closed: str) -> None:
+    words = shlex.join(command("generate", *DEBUG, "--discipline", "Optics", "-o", "run"))
+    done = subprocess.run(f"exec {words} {closed}", shell=True, cwd=tmp_path, env=environment(), check=False)
+    assert done.returncode == 0 and len(pairs(tmp_path / "run")) > 0
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])

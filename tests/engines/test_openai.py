@@ -15,10 +15,13 @@ from aiohttp import web
 from dspy import lm15
 from dspy.lm15 import Config, Message, Request
 
+from glan_dspy.addresses import endpoint_for
 from glan_dspy.engines.base import NOT_SENT
 from glan_dspy.engines.endpoint import Endpoint, thinks_first
 from glan_dspy.engines.journal import reasoning_of, refusal_of, text_of
 from glan_dspy.engines.openai import OpenAIEngine, decode, from_wire, retry_after, to_wire, usage_of
+from glan_dspy.optimize.models import where_of
+from glan_dspy.settings import Settings
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -284,8 +287,13 @@ def test_a_question_that_a_moderator_flags_is_no_wrong_key() -> None:
     with pytest.raises(lm15.InvalidRequestError) as told:
         ask(answering(body, 403))
     assert told.value.provider_code == "content_filter"
-    with pytest.raises(lm15.AuthError):
-        ask(answering({"error": {"message": "this key may not use the model"}}, 403))
+    for said in (
+        "this key may not use the model",
+        "Your account has been flagged for suspicious activity",
+        "Project does not have access to model omni-moderation-latest",
+    ):
+        with pytest.raises(lm15.AuthError):
+            ask(answering({"error": {"message": said}}, 403))
 
 
 def test_a_call_that_found_no_way_to_the_endpoint_was_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -333,3 +341,26 @@ def test_the_key_is_hidden_whatever_its_variable_is_called(monkeypatch: pytest.M
     with pytest.raises(lm15.AuthError) as told:
         ask(answering({"error": {"message": "Invalid: Bearer tgp_v1_abcdefgh"}}, 401), key_variable="TOGETHER")
     assert "tgp_v1" not in str(told.value)
+
+
+def test_a_header_with_a_key_goes_to_the_server_it_is_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    headers = ("X-API-Key: first-gateway-key", "X-Team: physics")
+
+    def shown(answers: str | None, base_url: str = "https://gw.example/v1/a") -> set[str]:
+        settings = Settings(model_name="m", base_url=base_url, answer_base_url=answers, extra_header=headers)
+        return set(endpoint_for(settings, True).extra_headers)
+
+    assert shown(None) == shown("https://gw.example/v1/b") == {"X-API-Key", "X-Team"}
+    assert shown("http://gw.example/v1/b") == shown("https://other.example/v1") == {"X-Team"}
+
+
+def test_a_tuning_log_tells_azures_resources_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    monkeypatch.delenv("AZURE_OPENAI_ENDPOINT", raising=False)
+    assert where_of("gpt-4o", Settings(), False) == ""
+    found = set[str]()
+    for name in ("one", "two"):
+        monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", f"https://{name}.openai.azure.com")
+        found.add(where_of("gpt-4o", Settings(), False))
+    assert len(found) == 2

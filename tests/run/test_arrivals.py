@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dspy.lm15 import Message, Response, Usage
 
 from glan_dspy.engines.base import Call
 from glan_dspy.gates.line import Answered, AnswerGates, QuestionGates, verdicts
 from glan_dspy.gates.verdict import Verdict
 from glan_dspy.records import Discipline, Instruction, Question
-from glan_dspy.run.arrivals import Arrivals
+from glan_dspy.run.arrivals import Arrivals, at_limit
 from glan_dspy.run.branch import Branch
 from glan_dspy.run.store import Run
 from glan_dspy.run.tally import Tally
@@ -101,6 +102,15 @@ def test_who_gives_up_waiting_finds_the_answer_in_its_file(tmp_path: Path) -> No
         assert optics.shelf.ids("instructions") == {"q"}
 
     asyncio.run(given_up())
+
+
+@pytest.mark.parametrize(("used", "thoughts", "limit"), [(100, None, True), (99, None, False), (2100, 2001, False),
+                                                         (2100, 2000, True), (None, None, False)])  # fmt: skip
+def test_thoughts_do_not_use_up_the_room_of_an_answer(used: int | None, thoughts: int | None, limit: bool) -> None:
+    usage = Usage(output_tokens=used, reasoning_tokens=thoughts)
+    call = Call("answer", "q")
+    call.response = Response(id=None, model="m", message=Message.assistant(""), finish_reason="stop", usage=usage)
+    assert at_limit(call, 100) is limit
 
 
 def test_an_answer_that_is_written_down_is_not_asked_for_any_more(tmp_path: Path) -> None:

@@ -311,6 +311,13 @@ def test_a_reply_out_of_a_batch_that_is_read_once_more_leaves_no_reservation_sta
     assert [line["id"] for line in ledger.standing_in(file, [noted])] == ["third"]
 
 
+def test_a_line_that_somebody_edited_is_no_end_of_a_call(tmp_path: Path) -> None:
+    book = ledger.Ledger(tmp_path / "reserved.jsonl", [])
+    book.write({"id": "a", "usd": 0.4})
+    book.close()
+    assert len(ledger.standing_in(tmp_path / "reserved.jsonl", [{"note": "mine"}, {"reply": 1}, {}])) == 1
+
+
 def test_one_name_at_two_endpoints_has_two_prices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     elsewhere = Settings(model_name="gpt-4o-mini", answer_base_url="http://127.0.0.1:9/v1")
