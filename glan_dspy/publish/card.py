@@ -55,7 +55,7 @@ def card(run: Run, wanted: Wanted, done: Exported, folder: str) -> str:
         more_disciplines=max(0, len(contents.disciplines) - MOST_DISCIPLINES),
         models=_models(about, contents),
         blind=[language for language in contents.languages if not can_tell(language)],
-        against=without_folder(held_against(about, found), is_file=True),
+        against=without_folder(held_against(run, about, found), is_file=True),
         others=list(other_parameters(about)),
         prices={flag: about["settings"].get(flag) for flag in ("price_in", "price_cached", "price_out")},
         again=_fenced(on_lines(generate_command(about, name)) + "\n" + on_lines(export)),
@@ -63,12 +63,15 @@ def card(run: Run, wanted: Wanted, done: Exported, folder: str) -> str:
     return text
 
 
-def held_against(about: dict[str, Any], found: Survey) -> list[str]:
+def held_against(run: Run, about: dict[str, Any], found: Survey) -> list[str]:
     """The benchmarks that all pairs were held against: as they were made, or by the newest curation, if of them all."""
     files = list(about["settings"].get("against", []))
-    newest = (about.get("curations") or [{}])[-1]
-    if newest.get("judged", 0) >= found.instructions + found.curated.total():
-        files += map(str, newest.get("against", []))
+    judged, against = 0, list[Any]()
+    for line in run.root_shelf().read("curations"):
+        if isinstance(line.get("judged"), int) and isinstance(line.get("against"), list):
+            judged, against = line["judged"], line["against"]
+    if judged >= found.instructions + found.curated.total():
+        files += map(str, against)
     return list(dict.fromkeys(files))
 
 

@@ -40,7 +40,6 @@ class About(BaseModel):
     disciplines: list[Discipline] = []
     quota: Quota | None = None
     repairs: list[dict[str, Any]] = []
-    curations: list[dict[str, Any]] = []
     forms: dict[str, Any] | None = None
 
     @field_validator("settings")

@@ -108,9 +108,9 @@ def curate(run: Run, rules: Rules, *, dry_run: bool = False, tmp: Path | None = 
         summary.seconds = time.monotonic() - started
         if not dry_run:
             # Last: the decisions alone do not tell of benchmarks in which nothing was found.
-            about = run.about()
-            line = {"time": round(time.time(), 3), "judged": summary.judged, **rules.as_line()}
-            run.write_about({**about, "curations": [*about.get("curations", ()), line]})
+            shelf = run.root_shelf()
+            shelf.append("curations", {"time": round(time.time(), 3), "judged": summary.judged, **rules.as_line()})
+            shelf.close()
         return summary
 
 

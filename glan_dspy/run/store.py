@@ -3,6 +3,7 @@
     RUN/run.json                      settings, seed, program digest, versions; written first
     RUN/taxonomy.json                 when generated
     RUN/replies.jsonl calls.jsonl     of the taxonomy
+    RUN/curations.jsonl               what each `curate` judged by, and how many pairs
     RUN/disciplines/<slug>-<id6>/     one writer at a time: the unit of resuming and of loss
         replies.jsonl                 every paid reply that is not itself a record yet
         subjects.jsonl syllabi.jsonl questions.jsonl
