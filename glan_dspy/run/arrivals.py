@@ -8,8 +8,9 @@ answers of one turn with it, some ten, as it does with all that are in flight.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from glan_dspy.engines.base import Call
 from glan_dspy.gates.line import Answered, AnswerGates
@@ -60,37 +61,34 @@ class Arrivals:
             if isinstance(verdict, Exception):
                 arrival.end(verdict)
             elif verdict:
-                _drop(arrival, verdict)
+                drop = partial(arrival.branch.drop, arrival.question, "answer", verdict, arrival.answered.pair.answer)
+                _write([arrival], drop, accepted=False)
             else:
                 passed.setdefault(arrival.branch, []).append(arrival)
         for branch, together in passed.items():
-            _accept(branch, together)
+            pairs = [arrival.answered.pair for arrival in together]
+            _write(together, partial(branch.accept, *pairs), accepted=True)
 
     def _verdicts(self, arrivals: Sequence[Arrival]) -> Sequence[Verdict | Exception | None]:
         """Where a gate breaks on one of them, the others are judged all the same."""
         try:
             return self.gates.judge([arrival.answered for arrival in arrivals])
-        except Exception as bug:
+        except Exception as bug:  # ours, in a gate: its own job ends by it
             return [bug] if len(arrivals) == 1 else [self._verdicts([arrival])[0] for arrival in arrivals]
 
 
-def _accept(branch: Branch, arrivals: Sequence[Arrival]) -> None:
-    outcome: bool | Exception = True
+def _write(arrivals: Sequence[Arrival], write: Callable[[], None], *, accepted: bool) -> None:
+    """Writes, and ends the wait of each: by an error too, of whatever kind, or its job would wait for ever.
+
+    A full disk and another writer are meant; the jobs know what follows from these, and that all else is a bug.
+    """
+    outcome: bool | Exception = accepted
     try:
-        branch.accept(*(arrival.answered.pair for arrival in arrivals))
-    except Exception as error:  # a full disk, another writer: each one's job ends by it, and tells
+        write()
+    except Exception as error:
         outcome = error
     for arrival in arrivals:
         arrival.end(outcome)
-
-
-def _drop(arrival: Arrival, verdict: Verdict) -> None:
-    outcome: bool | Exception = False
-    try:
-        arrival.branch.drop(arrival.question, "answer", verdict, arrival.answered.pair.answer)
-    except Exception as error:
-        outcome = error
-    arrival.end(outcome)
 
 
 def at_limit(call: Call, limit: int) -> bool:
