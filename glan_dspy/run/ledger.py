@@ -26,25 +26,24 @@ class Ledger:
         self.path, self.open_ids = path, open_ids
         self._standing = {name(line): line for line in standing}
         self._new: dict[str, Line] = {}
-        self._kept = 0
-        """Of the new ones, those that were open when the file was last put together."""
         self._appender = self._anew()
 
     def write(self, line: Line) -> None:
         """Puts a reservation down, and those of settled calls away when there are many."""
-        if len(self._new) >= self._kept + LONGEST:
+        if self._added >= LONGEST:
             # Whatever was settled has its line in calls.jsonl by now: both are done in one step of the loop.
             self._new = {id: self._new[id] for id in self.open_ids() if id in self._new}
-            self._kept = len(self._new)
             self._appender.close()
             self._appender = self._anew()
         self._appender.append(line)
+        self._added += 1
         self._standing.pop(name(line), None)
         self._new[line["id"]] = line
 
     def _anew(self) -> Appender:
         kept = (*self._standing.values(), *self._new.values())
         write_whole(self.path, b"".join(lines.dump(line) for line in kept))
+        self._added = 0  # lines since the file was last put together
         return Appender(self.path)
 
     def sync(self) -> None:

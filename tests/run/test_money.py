@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from dspy.lm15 import BillingError, Config, Message, Request, Response, Usage
 from dspy.utils.exceptions import LMBillingError
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from benchmarks.loopback import Loopback
@@ -216,6 +216,7 @@ def test_a_question_that_waits_in_a_batch_is_reserved_once_however_often_its_pro
 
 
 @given(st.lists(st.integers(0, 9), max_size=60), st.integers(2, 9))
+@example([0, 2, 3, 0, 4, *[0] * 15, 1], 2)
 def test_the_file_of_reservations_holds_what_is_open_and_not_much_more(moves: list[int], longest: int) -> None:
     open_ids: dict[str, None] = {}
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
