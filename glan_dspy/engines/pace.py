@@ -99,6 +99,17 @@ class Pace:
 
     # --- entering and leaving -----------------------------------------------------------------------
 
+    @property
+    def is_easy(self) -> bool:
+        """Whether nothing holds calls back but how many are in flight, and nobody waits for that."""
+        held = self._waiting or self._reckoning or self.allowed() or self.hard.tpm or self.stopped
+        return not held and self.in_flight <= self.window
+
+    def passed_on(self, calls: int) -> None:
+        """So many calls were sent, each in the place of one that had ended."""
+        self._sent += calls
+        self._lately.note(self.clock(), sent=calls)
+
     async def enter(self, tokens: float = 0.0) -> float:
         """Waits for leave to send a call of about that many prompt tokens; gives back when it was given.
 

@@ -19,12 +19,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from glan_dspy.engines.budget import Budget
-from glan_dspy.engines.pace import Hard, Pace
+from glan_dspy.engines.pace import Hard
 from glan_dspy.hiding import hidden, secrets
 from glan_dspy.records import Discipline
 from glan_dspy.run.order import soonest_first
 from glan_dspy.run.quota import Quota, Reached
-from glan_dspy.run.serving import Paces, Purse
+from glan_dspy.run.serving import Endpoint, Paces, Purse
 from glan_dspy.run.store import Run
 from glan_dspy.run.tally import Outcome, Tally, planned_questions, tally_of
 from glan_dspy.run.wire import Message
@@ -82,7 +82,7 @@ class Coordinator:
         """Pairs of each discipline from before this command."""
         self._finished: set[str] = set()
         self._deaths: Counter[str] = Counter()
-        self._paces: dict[str, Pace] = {}
+        self._endpoints: dict[str, Endpoint] = {}
         self._hard = Hard(settings.concurrency, settings.rpm, settings.tpm)
         self._forms: dict[str, Any] = dict(run.about().get("forms") or {})
 
@@ -109,7 +109,7 @@ class Coordinator:
     def join(self, name: str, send: Callable[[Message], None]) -> Member:
         """Welcomes a worker: it gets the settings, and asks for disciplines from then on."""
         purse = Purse(self.budget, send, self._cannot_write) if self.budget else None
-        member = self.members[name] = Member(name, send, Paces(self._hard, self._paces, send), purse)
+        member = self.members[name] = Member(name, send, Paces(self._hard, self._endpoints, send), purse)
         send(
             {
                 "welcome": {
@@ -194,8 +194,8 @@ class Coordinator:
 
     def _stop_all(self) -> None:
         self._stops += 1
-        for pace in self._paces.values():
-            pace.stop()
+        for endpoint in self._endpoints.values():
+            endpoint.pace.stop()
         if self.budget:
             self.budget.stop()
         for member in self.members.values():

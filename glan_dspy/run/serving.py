@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from dspy import lm15
@@ -21,11 +22,20 @@ from glan_dspy.run.wire import Message
 Send = Callable[[Message], None]
 
 
+@dataclass
+class Endpoint:
+    """What all workers have together of one endpoint."""
+
+    pace: Pace
+    eased: set[Paces] = field(default_factory=set)
+    """Whose workers were told that the pace is easy: they pass the place of a call that ended on to the next one."""
+
+
 class Paces:
     """Leave to send calls, given to one worker: what it has of each endpoint's pace."""
 
-    def __init__(self, hard: Hard, paces: dict[str, Pace], send: Send) -> None:
-        self.hard, self.paces, self.send = hard, paces, send
+    def __init__(self, hard: Hard, endpoints: dict[str, Endpoint], send: Send) -> None:
+        self.hard, self.endpoints, self.send = hard, endpoints, send
         self._given: defaultdict[str, int] = defaultdict(int)
         self._asked: defaultdict[str, set[asyncio.Future[bool]]] = defaultdict(set)
         self._times: defaultdict[str, list[float]] = defaultdict(list)
@@ -38,9 +48,10 @@ class Paces:
     def hear(self, news: dict[str, Any]) -> None:
         """What a worker tells of its calls: which ended and how, and for which it asks leave."""
         name = news["name"]
-        pace = self.paces.get(name)
-        if pace is None:
-            pace = self.paces[name] = Pace(self.hard)
+        if name not in self.endpoints:
+            self.endpoints[name] = Endpoint(Pace(self.hard))
+        pace = self.endpoints[name].pace
+        pace.passed_on(news["passed_on"])
         for sent_at, retry_after in news["refused"]:
             pace.refused(sent_at, retry_after)
         for tokens in news["served"]:
@@ -54,20 +65,30 @@ class Paces:
             if turn := pace.ask(tokens, lambda time: self._go(name, time)):
                 self._asked[name].add(turn)
                 turn.add_done_callback(self._asked[name].discard)
+        if not pace.is_easy:
+            for eased in self.endpoints[name].eased:
+                eased._soon(name)
 
     def _go(self, name: str, time: float) -> None:
         if self._lost:
-            self.paces[name].leave()
+            self.endpoints[name].pace.leave()
             return
         self._given[name] += 1
+        self._soon(name).append(time)
+
+    def _soon(self, name: str) -> list[float]:
+        """The leave that will be told of at the end of this step of the loop."""
         if not self._times:
             asyncio.get_running_loop().call_soon(self._tell)
-        self._times[name].append(time)
+        return self._times[name]
 
     def _tell(self) -> None:
-        for name, times in self._times.items():
-            self.send({"pace": {"name": name, "go": times}})
-        self._times.clear()
+        times, self._times = self._times, defaultdict(list)
+        for name, go in times.items():
+            endpoint = self.endpoints[name]
+            easy = endpoint.pace.is_easy and not self._lost
+            (endpoint.eased.add if easy else endpoint.eased.discard)(self)
+            self.send({"pace": {"name": name, "go": go, "easy": easy}})
 
     def lose(self) -> None:
         """The worker is dead: its place in line, and its places in flight, are others'."""
@@ -75,8 +96,9 @@ class Paces:
         for turn in [turn for turns in self._asked.values() for turn in turns]:
             turn.cancel()
         for name, count in self._given.items():
+            self.endpoints[name].eased.discard(self)
             for _ in range(count):
-                self.paces[name].leave()
+                self.endpoints[name].pace.leave()
         self._given.clear()
 
 

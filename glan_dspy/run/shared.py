@@ -19,23 +19,44 @@ from glan_dspy.run.wire import Message
 Send = Callable[[Message], None]
 
 
+NEWS = 0.1
+"""Seconds after which the coordinator hears of calls that asked nothing of it."""
+
+
 class SharedPace:
-    """Leave to send calls to one endpoint, asked of the coordinator's Pace."""
+    """Leave to send calls to one endpoint, asked of the coordinator's Pace.
+
+    While that is easy, the place of a call that ended is kept for the next one, which then need not ask. What no call
+    has taken from one report to the next goes back.
+    """
 
     def __init__(self, name: str, send: Send) -> None:
         self.name, self.send = name, send
         self.stopped = False
+        self._easy = False
         self._waiting: deque[asyncio.Future[float | None]] = deque()
+        self._spare = self._least_spare = 0
+        """Places in flight without a call: now, and the fewest since the last report."""
+        self._ahead = 0.0
+        """Seconds that the coordinator's clock is ahead of ours."""
         self._news = _no_news()
-        self._telling = False
+        self._timer: asyncio.Handle | None = None
+        self._told_soon = False
 
     async def enter(self, tokens: float = 0.0) -> float:
         """Waits for leave; gives back when it was given, by the coordinator's clock. Raises Stopped."""
         if self.stopped:
             raise Stopped("the run is stopping")
+        if self._spare:
+            self._spare -= 1
+            self._least_spare = min(self._least_spare, self._spare)
+            self._news["passed_on"] += 1
+            self._tell_later()
+            return self._now()
         turn: asyncio.Future[float | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
-        self._tell()["want"].append(tokens)
+        self._news["want"].append(tokens)
+        self._tell_soon()
         try:
             given = await turn
         except asyncio.CancelledError:
@@ -46,27 +67,50 @@ class SharedPace:
             raise Stopped("the run is stopping")
         return given
 
-    def go(self, times: list[float]) -> None:
+    def go(self, times: list[float], easy: bool) -> None:
         """So many calls may be sent. Leave that nobody waits for any more goes back."""
+        self._easy = easy
+        if times:
+            self._ahead = times[-1] - asyncio.get_running_loop().time()
         for time in times:
-            while self._waiting and self._waiting[0].done():
-                self._waiting.popleft()
-            if self._waiting:
-                self._waiting.popleft().set_result(time)
-            else:
+            if not self._let_go(time):
                 self.leave()
+        if self._spare and not easy:
+            self._tell_soon()
+
+    def _let_go(self, time: float) -> bool:
+        """Lets the first call in line go; whether there is one."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(time)
+                return True
+        return False
 
     def leave(self) -> None:
-        self._tell()["left"] += 1
+        if not self._easy or self.stopped:
+            self._news["left"] += 1
+            self._tell_soon()
+        elif self._let_go(self._now()):
+            self._news["passed_on"] += 1
+            self._tell_later()
+        else:
+            self._spare += 1
+            self._tell_later()
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time() + self._ahead
 
     def served(self, tokens: float | None = None, headers: Mapping[str, str] | None = None) -> None:
-        news = self._tell()
-        news["served"].append(tokens or 0)
+        self._news["served"].append(tokens or 0)
         if headers:
-            news["headers"] = {str(k).lower(): str(v) for k, v in headers.items() if "ratelimit" in k.lower()}
+            self._news["headers"] = headers
+        self._tell_later()
 
     def refused(self, sent_at: float, retry_after: float | None = None) -> None:
-        self._tell()["refused"].append([sent_at, retry_after])
+        self._easy = False
+        self._news["refused"].append([sent_at, retry_after])
+        self._tell_soon()
 
     def stop(self) -> None:
         self.stopped = True
@@ -74,22 +118,39 @@ class SharedPace:
             if not turn.done():
                 turn.set_result(None)
         self._waiting.clear()
+        if self._spare:
+            self._tell_soon()
 
-    def _tell(self) -> dict[str, Any]:
-        """What will be told at the end of this step of the loop."""
-        if not self._telling:
-            self._telling = True
-            asyncio.get_running_loop().call_soon(self._told)
-        return self._news
+    def _tell_soon(self) -> None:
+        """Tells the coordinator at the end of this step of the loop."""
+        if not self._told_soon:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._told_soon = True
+            self._timer = asyncio.get_running_loop().call_soon(self._tell)
 
-    def _told(self) -> None:
-        self._telling = False
+    def _tell_later(self) -> None:
+        if not self._easy:
+            self._tell_soon()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(NEWS, self._tell)
+
+    def _tell(self) -> None:
+        self._timer, self._told_soon = None, False
         news, self._news = self._news, _no_news()
+        unused = self._least_spare if self._easy and not self.stopped else self._spare
+        self._spare -= unused
+        self._least_spare = self._spare
+        news["left"] += unused
+        if news["headers"]:
+            news["headers"] = {k.lower(): str(v) for k, v in news["headers"].items() if "ratelimit" in k.lower()}
         self.send({"pace": {"name": self.name, **news}})
+        if self._spare:
+            self._tell_later()
 
 
 def _no_news() -> dict[str, Any]:
-    return {"want": [], "left": 0, "served": [], "refused": [], "headers": None}
+    return {"want": [], "left": 0, "passed_on": 0, "served": [], "refused": [], "headers": None}
 
 
 class SharedPurse:

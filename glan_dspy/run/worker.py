@@ -103,7 +103,7 @@ class Desk:
         self.on_share(*self.share)
 
     def _hear_pace(self, what: dict[str, Any]) -> None:
-        self.paces[what["name"]].go(what["go"])
+        self.paces[what["name"]].go(what["go"], what["easy"])
 
     def _hear_room(self, what: list[str]) -> None:
         self.purse.room(*what)

@@ -43,8 +43,8 @@ class Player:
         self.says(closed={"id": discipline.id, "failed": False, "open": False, "why": "", **how})
 
     def wants(self, calls: int, left: int = 0) -> None:
-        self.says(pace={"name": "m", "want": [1.0] * calls, "left": left, "served": [1.0] * left, "refused": [],
-                        "headers": None})  # fmt: skip
+        self.says(pace={"name": "m", "want": [1.0] * calls, "left": left, "passed_on": 0, "served": [1.0] * left,
+                        "refused": [], "headers": None})  # fmt: skip
 
     def may_send(self) -> int:
         return sum(len(told["go"]) for told in self.all_heard("pace"))
