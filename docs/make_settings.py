@@ -13,7 +13,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from glan_dspy.settings import Settings, panel, recipes, role
+from glan_dspy.layers import recipes
+from glan_dspy.settings import Settings, panel, role
 
 PAGE = Path(__file__).with_name("settings.md")
 

@@ -9,17 +9,8 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
-from glan_dspy.settings import (
-    Role,
-    Settings,
-    SettingsError,
-    given_settings,
-    load_settings,
-    panel,
-    recipes,
-    role,
-    validated,
-)
+from glan_dspy.layers import given_settings, load_settings, recipes, validated
+from glan_dspy.settings import Role, Settings, SettingsError, panel, role
 
 FIELDS = list(Settings.model_fields)
 

@@ -48,10 +48,10 @@ def evaluate(
     glan evaluate --program a.json --program b.json --language Vietnamese --model-name gpt-4o-mini --show 5
     """
     from glan_dspy.cli.tuning import agree, show_plan, stages_of
+    from glan_dspy.layers import load_settings
     from glan_dspy.optimize.contest import BUILT_IN, Trial
     from glan_dspy.optimize.models import Names
     from glan_dspy.optimize.rows import load_rows
-    from glan_dspy.settings import load_settings
 
     settings = load_settings(flags, config=config).model_copy(update={"batch": False, "program": None})
     rows = load_rows(Path(valset) if valset else None).test

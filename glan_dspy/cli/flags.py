@@ -10,7 +10,8 @@ from typing import Annotated, Any, get_args
 import typer
 from typer.core import TyperCommand
 
-from glan_dspy.settings import Json, Settings, SettingsError, panel, recipes
+from glan_dspy.layers import recipes
+from glan_dspy.settings import Json, Settings, SettingsError, panel
 
 
 class Grouped(TyperCommand):

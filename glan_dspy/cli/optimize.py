@@ -56,13 +56,13 @@ def optimize(
     """
     from glan_dspy.cli.tuning import agree, ended_well, say_left_out, show_plan, stages_of
     from glan_dspy.errors import UserError
+    from glan_dspy.layers import load_settings
     from glan_dspy.optimize.compile import Order, Progress, told, tune
     from glan_dspy.optimize.journal import Log
     from glan_dspy.optimize.models import Names, connected
     from glan_dspy.optimize.optimizers import effort_of, named, require_installed
     from glan_dspy.optimize.rows import load_rows
     from glan_dspy.run.store import Lock
-    from glan_dspy.settings import load_settings
 
     settings = load_settings(flags, config=config).model_copy(update={"batch": False})
     order = Order(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from glan_dspy.layers import given_settings, validated
 from glan_dspy.outline import named_disciplines, read_disciplines
 from glan_dspy.records import Discipline
 from glan_dspy.run.begin import settings_of
 from glan_dspy.run.store import Run
-from glan_dspy.settings import Settings, given_settings, validated
+from glan_dspy.settings import Settings
 
 
 def prepare(

@@ -26,8 +26,9 @@ import orjson
 
 from glan_dspy import __version__
 from glan_dspy.errors import UserError
+from glan_dspy.layers import given_settings
 from glan_dspy.run.cluster_session import NAMESPACE
-from glan_dspy.settings import Settings, SettingsError, given_settings, role
+from glan_dspy.settings import Settings, SettingsError, role
 
 if TYPE_CHECKING:
     from glan_dspy.run.worker import Desk

@@ -19,12 +19,13 @@ import pytest
 
 from glan_dspy.cli.main import run as glan_run
 from glan_dspy.errors import UserError
+from glan_dspy.layers import validated
 from glan_dspy.records import Discipline
 from glan_dspy.run.cluster_session import require_answer
 from glan_dspy.run.generate import generate
 from glan_dspy.run.status import status
 from glan_dspy.run.store import Run
-from glan_dspy.settings import Settings, SettingsError, validated
+from glan_dspy.settings import Settings, SettingsError
 from tests.loopback_thread import counts, pairs, running, written
 from tests.processes import command, environment, glan
 from tests.ray_cluster import LOOPBACK, Nodes, ray_cluster
