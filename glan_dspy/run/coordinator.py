@@ -200,6 +200,8 @@ class Coordinator:
             self.budget.stop()
         for member in self.members.values():
             member.send({"stop": max(1, self._asked_to_stop)})  # that it ends by itself asks nobody to hurry
+        if self._stops == 1:  # by then each call in flight has ended, and who does not is stuck
+            asyncio.get_running_loop().call_later(self.settings.timeout, self.all_told.set)
         self._deal()
 
     # --- what workers say -------------------------------------------------------------------------------

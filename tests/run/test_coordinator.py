@@ -150,6 +150,21 @@ def test_what_is_in_flight_at_a_first_stop_is_waited_for_and_at_a_second_one_is_
         played(tmp_path / str(again), play)
 
 
+def test_who_is_stuck_after_a_stop_is_waited_for_as_long_as_a_call_may_take(tmp_path: Path) -> None:
+    """Nobody may be there to press Ctrl-C a second time."""
+
+    async def play(coordinator: Coordinator) -> None:
+        one = Player(coordinator, "1")
+        one.says(lease=True)
+        one.says(stopping={"reason": "no such model", "budget": False, "unheard": False})
+        await asyncio.sleep(89)
+        assert not coordinator.all_told.is_set()
+        await asyncio.sleep(2)
+        assert coordinator.all_told.is_set()
+
+    played(tmp_path, play, timeout=90.0)
+
+
 def test_no_pair_is_counted_twice_when_a_discipline_changes_hands(tmp_path: Path) -> None:
     async def play(coordinator: Coordinator) -> None:
         one, two = Player(coordinator, "1"), Player(coordinator, "2")
