@@ -7,9 +7,14 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from tests.processes import Forking
+
+# No test is judged by its time. Under CI each run looks at the same examples; on a desk each run looks for new ones.
+settings.register_profile("glan", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("glan")
 
 # hypothesis examples share a test's fixtures, so the environment is cleaned once before them: that is what is wanted.
 _PREFIXES = ("GLAN_", "OPENAI_", "AZURE_OPENAI_")
@@ -32,8 +37,6 @@ def glan() -> Forking:
 
 def pytest_collection_finish() -> None:
     """Runs begin with a whole collection: the tests and their libraries are not looked at again each time."""
-    import hypothesis  # noqa: F401 - it counts referrers when it is imported, which what is frozen no longer has
-
     gc.collect()
     gc.freeze()
 

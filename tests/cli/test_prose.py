@@ -115,7 +115,7 @@ WORDS = "\n\n,$$,\\[,\\],\\begin{a},\\end{a},\n- ,\n1. ,\n> ,\n```,|-|,\n    ,\\
 PIECES = st.sampled_from([*SIGNS, *WORDS])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(PIECES, max_size=40).map("".join), st.sampled_from([20, 40, 80]))
 @example("|a|b|\n|-|-|\n|`|`", 20)
 @example("- - - - - - - - - 1", 20)
@@ -125,7 +125,7 @@ def test_no_letter_and_no_digit_is_ever_lost(text: str, width: int) -> None:
     assert sorted(letters(drawn(text, width))) == sorted(letters(text))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(max_size=60))
 def test_what_reaches_the_terminal_is_text_and_colours(text: str) -> None:
     page = Page(text, text, (Section(text, ((text, text),), text, markdown=True), Section(text=text)))

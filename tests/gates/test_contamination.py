@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from glan_dspy.errors import UserError
@@ -231,7 +231,6 @@ def test_free_text_is_survived_and_found_in_itself(one: str, other: str) -> None
     overlap.find(one + other)
 
 
-@settings(deadline=None)
 @given(st.text(), st.text(), st.sampled_from(WITHIN), st.randoms(use_true_random=False))
 def test_a_plant_in_any_surroundings_is_found(before: str, after: str, row: dict[str, Any], rng: random.Random) -> None:
     # A letter right before the plant would make another word of its first one.

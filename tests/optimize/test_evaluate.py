@@ -30,13 +30,13 @@ PAIR = ("question", "answer")
 SCORES = st.lists(st.floats(0, 1), min_size=1, max_size=30)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SCORES, st.integers(0, 9))
 def test_a_program_beside_itself_does_not_differ(scores: list[float], seed: int) -> None:
     assert paired(scores, scores, seed) == (0.0, 0.0, 0.0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=30))
 def test_the_interval_holds_the_mean_and_turns_round_with_the_programs(rows: list[tuple[float, float]]) -> None:
     before, after = [list(side) for side in zip(*rows, strict=True)]

@@ -108,7 +108,7 @@ def test_equal_calls_in_equal_order_score_equally() -> None:
     assert run() == run()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(odd_text(), odd_text(), st.sampled_from(["English", "Korean", "Zulu", "Thai"]))
 def test_no_text_raises_and_every_value_is_a_share(question: str, answer: str, language: str) -> None:
     told = score(language, question, answer)

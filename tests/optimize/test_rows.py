@@ -225,7 +225,7 @@ def test_a_missing_file_is_a_users_error(tmp_path: Path) -> None:
         check_rows(tmp_path / "none.jsonl")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.recursive(
         st.none() | st.integers() | st.text(max_size=8),

@@ -283,7 +283,7 @@ def test_a_fixed_row_stays_whatever_it_is_like() -> None:
     assert fallen([text(0), text(0), changed(text(0), 3), text(0)], fixed=2) == {2: 0, 3: 0}
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.lists(st.tuples(st.integers(0, 3), st.lists(st.integers(0, 38), max_size=4)), min_size=1, max_size=25))
 def test_what_falls_is_like_an_earlier_one_that_stays(made: list[tuple[int, list[int]]]) -> None:
     questions = [changed(text(start * 100), *places) for start, places in made]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ from typing import Any
 import pytest
 from dspy.lm15 import BillingError, Config, Message, Request, Response, Usage
 from dspy.utils.exceptions import LMBillingError
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.loopback import Loopback
@@ -25,13 +23,10 @@ from glan_dspy.engines.tariff import FREE, Tariff, for_model, listed, prompt_bou
 from glan_dspy.errors import UserError
 from glan_dspy.pricing import tariffs_of
 from glan_dspy.records import Discipline
-from glan_dspy.run import ledger
 from glan_dspy.run.generate import generate
-from glan_dspy.run.judge import Wanted, judge
 from glan_dspy.run.money import open_budget
-from glan_dspy.run.pilot import bytes_a_pair, uses_of
-from glan_dspy.run.plan import hours, plan, total_dollars
-from glan_dspy.run.status import Survey, status
+from glan_dspy.run.plan import plan, total_dollars
+from glan_dspy.run.status import status
 from glan_dspy.run.store import Run
 from glan_dspy.settings import Settings
 from tests.loopback_thread import pairs, rows, running
@@ -191,50 +186,6 @@ def test_who_waits_for_room_is_served_in_order_and_one_that_never_fits_is_told()
     asyncio.run(main())
 
 
-def test_a_question_that_waits_in_a_batch_is_reserved_once_however_often_its_process_dies(tmp_path: Path) -> None:
-    settings = Settings(model_name="sim", max_cost=1.0, price_in=("1",), price_out=("1",))
-    run = Run(tmp_path / "run")
-    generate(run, Settings(model_name="rehearsal"), [])
-
-    async def reserve(id: str, key: str) -> None:
-        with open_budget(run, settings) as budget:
-            assert budget is not None
-            await budget.reserve(id, 0.4, key)
-            assert budget.spent + sum(budget.reserved.values()) == pytest.approx(0.4)
-
-    for process in range(5):
-        asyncio.run(reserve(f"call {process}", "answer/x/0"))
-
-    async def alone() -> None:
-        with open_budget(run, settings) as budget:
-            assert budget is not None and budget.spent == pytest.approx(0.4)
-            await budget.reserve("another", 0.4)
-
-    asyncio.run(alone())
-    with open_budget(run, settings) as budget:
-        assert budget is not None and budget.spent == pytest.approx(0.8)
-
-
-@given(st.lists(st.integers(0, 9), max_size=60), st.integers(2, 9))
-@example([0, 2, 3, 0, 4, *[0] * 15, 1], 2)
-def test_the_file_of_reservations_holds_what_is_open_and_not_much_more(moves: list[int], longest: int) -> None:
-    open_ids: dict[str, None] = {}
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ledger, "LONGEST", longest)
-        file = Path(folder) / "reserved.jsonl"
-        book = ledger.Ledger(file, [{"id": "old", "usd": 1.0}], lambda: open_ids)
-        for number, move in enumerate(moves):
-            if str(move) in open_ids:
-                del open_ids[str(move)]
-            else:
-                open_ids[str(move)] = None
-                book.write({"id": str(move), "usd": number})
-            lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-            assert {"old", *open_ids} <= {line["id"] for line in lines}
-            assert len(lines) <= 1 + 10 + longest
-        book.close()
-
-
 def test_a_call_that_ends_in_a_bug_keeps_nobody_waiting_for_its_room() -> None:
     class Broken:
         async def complete(self, request: Request) -> Response:
@@ -264,59 +215,6 @@ def test_tokens_are_counted_as_the_api_counts_them_that_answers() -> None:
     assert apart("anthropic/claude-sonnet-4-5") == (True, False) and apart("gemini/gemini-2.5-flash") == (False, True)
     for model in ("anthropic/claude-sonnet-4-5", "google/gemini-2.5-flash"):
         assert apart(model, base_url="https://router.example/v1") == (False, False)
-
-
-def test_a_file_of_many_open_reservations_is_not_put_together_at_each(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ledger, "LONGEST", 10)
-    open_ids = dict[str, None]()
-    book = ledger.Ledger(tmp_path / "reserved.jsonl", [], lambda: open_ids)
-    files = set[int]()
-    for number in range(100):  # a new file has a new number, or takes that of the last one
-        open_ids[str(number)] = None
-        book.write({"id": str(number), "usd": 1.0})
-        files.add(id(book._appender))
-    book.close()
-    assert len(files) <= 11
-
-
-def test_what_a_dead_worker_had_in_flight_counts_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "LONGEST", 10)
-    settings = Settings(model_name="sim", max_cost=20.0, price_in=("1",), price_out=("1",))
-    run = Run(tmp_path / "run")
-    generate(run, Settings(model_name="rehearsal"), [])
-
-    async def spend() -> None:
-        with open_budget(run, settings) as budget:
-            assert budget is not None
-            await budget.reserve("the dead one's", 5.0)
-            budget.lose("the dead one's")
-            for number in range(30):  # which has the file put together anew
-                await budget.reserve(str(number), 0.1)
-                budget.settle(str(number), 0.0)
-
-    asyncio.run(spend())
-    calls = [{"id": str(number)} for number in range(30)]
-    assert [line["usd"] for line in ledger.standing_in(run.path / "reserved.jsonl", calls)] == [5.0]
-
-
-def test_a_reply_out_of_a_batch_that_is_read_once_more_leaves_no_reservation_standing(tmp_path: Path) -> None:
-    """Noted by the first process, which died; reserved by the second, which found it noted."""
-    file = tmp_path / "reserved.jsonl"
-    book = ledger.Ledger(file, [])
-    for id, item in (("first", "x"), ("second", "x"), ("third", "y")):
-        book.write({"id": id, "usd": 0.4, "key": f"answer/{item}/0"})
-    book.close()
-    noted = {"id": "first", "stage": "answer", "item": "x", "ask": 0, "reply": "chatcmpl-1"}
-    assert [line["id"] for line in ledger.standing_in(file, [noted])] == ["third"]
-
-
-def test_a_line_that_somebody_edited_is_no_end_of_a_call(tmp_path: Path) -> None:
-    book = ledger.Ledger(tmp_path / "reserved.jsonl", [])
-    book.write({"id": "a", "usd": 0.4})
-    book.close()
-    assert len(ledger.standing_in(tmp_path / "reserved.jsonl", [{"note": "mine"}, {"reply": 1}, {}])) == 1
 
 
 def test_one_name_at_two_endpoints_has_two_prices(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -377,75 +275,3 @@ def test_the_functions_keep_to_a_cap(tmp_path: Path) -> None:
         assert charged(server) <= 0.3
         with pytest.raises(UserError, match="price of model 'sim' is not known"):
             generate_subjects("Optics", settings.model_copy(update={"price_in": ()}))
-
-
-# --- the plan -----------------------------------------------------------------------------------
-
-
-def planned(**changes: Any) -> Settings:
-    return Settings(**{"model_name": "gpt-4o-mini", **changes})
-
-
-def test_a_plan_is_priced_by_stage_and_in_all() -> None:
-    rows = plan(planned(), 10)
-    total = total_dollars(rows)
-    assert total is not None and 0 < total.low < total.high
-    assert {row.stage: row.calls for row in rows} == {"subjects": 10, "syllabus": 20, "question": 200, "answer": 200}
-    assert total_dollars(plan(planned(batch=True), 10)) == pytest.approx(total * 0.5)
-    assert total_dollars(plan(planned(base_url="http://x/v1"), 10)) is None
-
-
-def test_no_reply_is_planned_above_its_limit_but_by_its_thoughts() -> None:
-    for row in plan(planned(question_max_tokens=60, answer_max_tokens=80), 10):
-        assert row.reply_tokens.high <= row.calls * row.token_limit
-    thinking = plan(planned(model_name="o3-mini"), 10)
-    assert sum(row.reply_tokens.high for row in thinking) > sum(row.reply_tokens.high for row in plan(planned(), 10))
-
-
-def test_the_hours_follow_the_pace() -> None:
-    slow, fast = planned(rpm=6), planned(question_batch_size=50, answer_batch_size=50)
-    assert hours(slow, plan(slow, 10)).low == pytest.approx(430 / 6 / 60)
-    assert hours(fast, plan(fast, 10)).high < hours(planned(), plan(planned(), 10)).high
-
-
-def test_a_limit_on_the_rate_shortens_no_plan() -> None:
-    """The rate's own figure may lie within the range that the calls in flight give."""
-    free, limited = planned(), planned(rpm=600)
-    without, within = hours(free, plan(free, 100)), hours(limited, plan(limited, 100))
-    assert without.low <= within.low and without.high <= within.high
-
-
-def test_a_pilot_tells_what_a_larger_run_takes(tmp_path: Path) -> None:
-    settings = Settings(model_name="rehearsal", language="English", price_in=("1",), price_out=("2",))
-    generate(Run(tmp_path / "pilot"), settings, disciplines(8))
-    generate(Run(tmp_path / "large"), settings, disciplines(40))
-    large = Survey()
-    for discipline in disciplines(40):
-        large.add_calls(Run(tmp_path / "large").shelf(discipline))
-    rows = plan(settings, 40, uses_of(Run(tmp_path / "pilot"), settings))
-    told = sum(row.prompt_tokens.low for row in rows), sum(row.prompt_tokens.high for row in rows)
-    assert told[0] * 0.97 < large.prompt_tokens < told[1] * 1.03
-    assert (bytes_a_pair(Run(tmp_path / "pilot")) or 0) > 1000
-
-
-def test_a_pilot_that_was_judged_tells_what_it_told_before(tmp_path: Path) -> None:
-    settings, run = Settings(model_name="rehearsal", language="English"), Run(tmp_path / "pilot")
-    generate(run, settings, disciplines(1))
-    before = uses_of(run, settings)
-    judge(run, settings, Wanted())
-    assert uses_of(run, settings) == before
-
-
-def test_a_pilot_with_short_syllabi_is_stretched_by_the_priors(tmp_path: Path) -> None:
-    settings = Settings(model_name="rehearsal", language="English")
-    generate(Run(tmp_path / "pilot"), settings, disciplines(4))
-    longer = settings.model_copy(update={"max_number_of_session_name": 30})
-    short, long = (uses_of(Run(tmp_path / "pilot"), s)["question"].prompt.low for s in (settings, longer))
-    assert 2 < long / short < 6
-
-
-def test_too_small_a_pilot_is_refused(tmp_path: Path) -> None:
-    settings = Settings(model_name="rehearsal", max_number_of_subjects=1, num_iterations=1)
-    generate(Run(tmp_path / "pilot"), settings.model_copy(update={"num_questions_per_iteration": 1}), disciplines(1))
-    with pytest.raises(UserError, match="too few calls"):
-        uses_of(Run(tmp_path / "pilot"), settings)

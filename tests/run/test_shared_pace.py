@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from glan_dspy.engines.pace import FIRST_WINDOW, Hard
@@ -75,7 +75,6 @@ async def settled(together: Together) -> None:
     await asyncio.sleep(4 * NEWS + 1000 * together.delay)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 3), st.integers(1, 80), st.sampled_from([0.0, 0.01, 0.3]),
        st.sampled_from([0.0, 0.0, 0.01, 0.2]), st.booleans())  # fmt: skip
 def test_no_call_goes_without_leave_and_all_leave_comes_back(
