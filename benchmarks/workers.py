@@ -53,7 +53,7 @@ def measured(mode: str, disciplines: int, pairs: int) -> Rates:
         words = [sys.executable, "-c", "from glan_dspy.cli import main; main()", "generate", "-o", str(run),
                  "--model-name", "rehearsal", "--language", "English", "--max-number-of-subjects", "8",
                  "--max-number-of-session-name", "8", "--num-pairs", str(pairs), "--question-batch-size",
-                 str(IN_FLIGHT), "--answer-batch-size", str(IN_FLIGHT), "--concurrency", str(4 * IN_FLIGHT),
+                 str(IN_FLIGHT), "--answer-batch-size", str(IN_FLIGHT), "--concurrency", str(2 * IN_FLIGHT),
                  *flags_of(mode)]  # fmt: skip
         for number in range(disciplines):
             words += ["--discipline", f"Discipline {number}"]

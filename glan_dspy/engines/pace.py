@@ -102,7 +102,7 @@ class Pace:
     @property
     def is_easy(self) -> bool:
         """Whether nothing holds calls back but how many are in flight, and nobody waits for that."""
-        held = self._waiting or self._reckoning or self.allowed() or self.hard.tpm or self.stopped
+        held = self._in_line() or self._reckoning or self.allowed() or self.hard.tpm
         return not held and self.in_flight <= self.window
 
     def passed_on(self, calls: int) -> None:
@@ -120,7 +120,7 @@ class Pace:
         return self.clock()
 
     def _may_go_at_once(self, tokens: float) -> bool:
-        if self._waiting or self._wait() > 0:
+        if self._in_line() or self._wait() > 0:
             return False
         self._go(tokens)
         return True
@@ -267,13 +267,16 @@ class Pace:
             spent = max(tokens, self._tokens_a_call) * 60 / self.hard.tpm
             self._next_token = max(self._next_token, now) + spent
 
+    def _in_line(self) -> bool:
+        """Whether anybody waits; who has given up no longer heads the line then."""
+        while self._waiting and self._waiting[0][0].done():
+            self._waiting.popleft()
+        return bool(self._waiting)
+
     def _pump(self) -> None:
         """Lets go whoever may; sets a timer for the next one."""
-        while self._waiting:
+        while self._in_line():
             turn, tokens = self._waiting[0]
-            if turn.done():  # given up while it waited
-                self._waiting.popleft()
-                continue
             wait = self._wait()
             if wait > 0:
                 if wait == float("inf"):

@@ -33,8 +33,8 @@ from glan_dspy.run.tally import Outcome, Tally, outcome_of, tally_of
 from glan_dspy.run.workers import GRACE
 from glan_dspy.settings import Settings
 
-EVERY = 0.25
-"""Seconds between two looks at the office, which may take a twentieth of its time."""
+EVERY, SELDOM = 0.25, 5.0
+"""Seconds between two looks at the office, which may take a twentieth of its time: at least, and at most."""
 
 MOST_LOSSES = 3
 """Workers that may be lost one after the other before they had anything to do, until their place is given up."""
@@ -117,14 +117,14 @@ class Cluster:
         if why := await self.office.open.remote():
             return Outcome(Tally(), reason=why.decode())
         shown = Remote(self.settings, self.office)
-        shown.take(orjson.loads(await self.office.snapshot.remote()))
         try:
+            shown.take(orjson.loads(await self.office.snapshot.remote()))
             with stopped_by_signals(shown), display(shown):
                 await self._until_all_is_done(shown)
+            return outcome_of(orjson.loads(await self.office.close.remote()))
         except RayActorError as error:
             why = f"the run's coordinator was lost ({type(error).__name__})"
             return Outcome(shown.tally, failed=["what was in hand"], why=why)
-        return outcome_of(orjson.loads(await self.office.close.remote()))
 
     def _office(self, run: Path, kind: Kind) -> Any:
         """The actor, on this machine: it holds files of the run open beside the lock that this process holds."""
@@ -155,10 +155,10 @@ class Cluster:
             if self._unfit:  # which ends the run where it was so in all places
                 await self.office.cannot_go_on.remote(self._unfit)
         finally:
+            self._end(list(self._tasks))  # before those that wait for them, and then know of none, are cancelled
             watching.cancel()
             working.cancel()
             await asyncio.gather(watching, working, return_exceptions=True)
-            self._end(list(self._tasks))
 
     # --- workers --------------------------------------------------------------------------------------
 
@@ -206,7 +206,7 @@ class Cluster:
                 asked_for_room = True
                 text = f"no worker has begun within {ROOM:.0f} s; is a CPU of the cluster free?"
                 warnings.warn(text, UserWarning, stacklevel=2)
-            await asyncio.sleep(max(EVERY, 20 * (now - asked)))
+            await asyncio.sleep(min(SELDOM, max(EVERY, 20 * (now - asked))))
 
     def _end(self, numbers: list[int]) -> None:
         import ray

@@ -83,6 +83,7 @@ class Office:
         self._mail: dict[int, Mailbox] = {}
         self._members: dict[int, Member] = {}
         self._joined: set[int] = set()
+        self._left: set[int] = set()
 
     async def open(self) -> bytes:
         """Begins; gives back why it cannot, empty where it can."""
@@ -104,6 +105,8 @@ class Office:
     # --- the workers ----------------------------------------------------------------------------------
 
     async def join(self, number: int, where: str) -> None:
+        if number in self._left:
+            return  # it is dead: its last word came after the news of that
         mail = self._mail[number] = Mailbox()
         self._joined.add(number)
         self._members[number] = self.coordinator.join(f"{number} ({where})", mail.put)
@@ -123,12 +126,13 @@ class Office:
         try:
             do(*given)
         except Exception:
-            self._struck(traceback.format_exc())
+            self.coordinator.struck(traceback.format_exc())
 
     # --- the command ----------------------------------------------------------------------------------
 
     async def leave(self, number: int, why: str, blame: bool) -> bytes:
         """A worker has ended: whether it ever had a discipline, and whether there is work for another one."""
+        self._left.add(number)
         mail, member = self._mail.pop(number, None), self._members.pop(number, None)
         if member:
             self._soundly(lambda: self.coordinator.leave(member, why, blame=blame))
@@ -141,11 +145,7 @@ class Office:
 
     async def struck(self, bug: str) -> None:
         """A worker met a bug before it could say so."""
-        self._struck(bug)
-
-    def _struck(self, bug: str) -> None:
-        self.coordinator.outcome.bugs.append(bug)
-        self.coordinator.stop()
+        self.coordinator.struck(bug)
 
     async def stop(self) -> None:
         self.coordinator.stop()

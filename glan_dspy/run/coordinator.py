@@ -180,6 +180,12 @@ class Coordinator:
         if not self._stops:
             self._stop_all()
 
+    def struck(self, bug: str, *, ends: bool = True) -> None:
+        """A bug of ours was met; it `ends` the run where it is no discipline's: the next worker would meet it too."""
+        self.outcome.bugs.append(hidden(bug, secrets(self.settings.extra_header)))
+        if ends and not self._stops:
+            self._stop_all()
+
     # --- stopping -------------------------------------------------------------------------------------
 
     def stop(self) -> None:
@@ -275,9 +281,7 @@ class Coordinator:
             self._stop_all()
 
     def _hear_bug(self, member: Member, what: dict[str, Any]) -> None:
-        self.outcome.bugs.append(hidden(what["text"], secrets(self.settings.extra_header)))
-        if what["ends"] and not self._stops:
-            self._stop_all()  # it is no discipline's: the next worker would meet it as well
+        self.struck(what["text"], ends=what["ends"])
 
     # --- leases -----------------------------------------------------------------------------------------
 

@@ -37,7 +37,11 @@ class Paces:
     def __init__(self, hard: Hard, endpoints: dict[str, Endpoint], send: Send) -> None:
         self.hard, self.endpoints, self.send = hard, endpoints, send
         self._given: defaultdict[str, int] = defaultdict(int)
-        self._asked: defaultdict[str, set[asyncio.Future[bool]]] = defaultdict(set)
+        """Places in flight that it has."""
+        self._gone: defaultdict[str, int] = defaultdict(int)
+        """How often leave was given to it, ever."""
+        self._asked: defaultdict[str, dict[asyncio.Future[bool], None]] = defaultdict(dict)
+        """Its places in line, in the order of asking."""
         self._times: defaultdict[str, list[float]] = defaultdict(list)
         self._lost = False
 
@@ -46,7 +50,7 @@ class Paces:
         return sum(self._given.values())
 
     def hear(self, news: dict[str, Any]) -> None:
-        """What a worker tells of its calls: which ended and how, and for which it asks leave."""
+        """What a worker tells of its calls: which ended and how, and how many wait for leave."""
         name = news["name"]
         if name not in self.endpoints:
             self.endpoints[name] = Endpoint(Pace(self.hard))
@@ -61,19 +65,31 @@ class Paces:
         self._given[name] -= news["left"]
         for _ in range(news["left"]):
             pace.leave()
-        for tokens in news["want"]:
-            if turn := pace.ask(tokens, lambda time: self._go(name, time)):
-                self._asked[name].add(turn)
-                turn.add_done_callback(self._asked[name].discard)
+        # Leave that is on its way will be taken by some of those that waited when this was said.
+        self._line_up(name, news["waiting"] - (self._gone[name] - news["heard"]), news["want"])
         if not pace.is_easy:
             for eased in self.endpoints[name].eased:
                 eased._soon(name)
+
+    def _line_up(self, name: str, count: int, wants: list[float]) -> None:
+        """Has so many places in line; `wants` are the prompt tokens of those that have come now."""
+        asked, missing = self._asked[name], count - len(self._asked[name])
+        if missing > 0:
+            for tokens in [0.0] * (missing - len(wants)) + wants[-missing:]:
+                if turn := self.endpoints[name].pace.ask(tokens, lambda time: self._go(name, time)):
+                    asked[turn] = None
+                    turn.add_done_callback(lambda turn: asked.pop(turn, None))
+        elif missing < 0:
+            for turn in [*reversed(asked)]:
+                if len(asked) > max(0, count) and turn.cancel():
+                    del asked[turn]
 
     def _go(self, name: str, time: float) -> None:
         if self._lost:
             self.endpoints[name].pace.leave()
             return
         self._given[name] += 1
+        self._gone[name] += 1
         self._soon(name).append(time)
 
     def _soon(self, name: str) -> list[float]:
@@ -84,9 +100,11 @@ class Paces:
 
     def _tell(self) -> None:
         times, self._times = self._times, defaultdict(list)
+        if self._lost:
+            return
         for name, go in times.items():
             endpoint = self.endpoints[name]
-            easy = endpoint.pace.is_easy and not self._lost
+            easy = endpoint.pace.is_easy
             (endpoint.eased.add if easy else endpoint.eased.discard)(self)
             self.send({"pace": {"name": name, "go": go, "easy": easy}})
 

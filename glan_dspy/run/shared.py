@@ -6,8 +6,10 @@ Both look to the engines like their own `Pace` and `Budget`; each question and e
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from dspy import lm15
@@ -26,8 +28,8 @@ NEWS = 0.1
 class SharedPace:
     """Leave to send calls to one endpoint, asked of the coordinator's Pace.
 
-    While that is easy, the place of a call that ended is kept for the next one, which then need not ask. What no call
-    has taken from one report to the next goes back.
+    While that is easy, the place of a call that ended is passed on to the next one here: to one that waits, or to one
+    that comes later and need not ask. What no call has taken from one report to the next goes back.
     """
 
     def __init__(self, name: str, send: Send) -> None:
@@ -37,8 +39,10 @@ class SharedPace:
         self._waiting: deque[asyncio.Future[float | None]] = deque()
         self._spare = self._least_spare = 0
         """Places in flight without a call: now, and the fewest since the last report."""
-        self._ahead = 0.0
-        """Seconds that the coordinator's clock is ahead of ours."""
+        self._ahead = -math.inf
+        """Seconds that the coordinator's clock is ahead of ours, by the message that took the least time."""
+        self._heard = 0
+        """How often leave was given."""
         self._news = _no_news()
         self._timer: asyncio.Handle | None = None
         self._told_soon = False
@@ -47,7 +51,7 @@ class SharedPace:
         """Waits for leave; gives back when it was given, by the coordinator's clock. Raises Stopped."""
         if self.stopped:
             raise Stopped("the run is stopping")
-        if self._spare:
+        if self._spare and self._easy:
             self._spare -= 1
             self._least_spare = min(self._least_spare, self._spare)
             self._news["passed_on"] += 1
@@ -60,46 +64,39 @@ class SharedPace:
         try:
             given = await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled() and turn.result() is not None:
-                self.leave()
+            if turn.cancelled():
+                with suppress(ValueError):
+                    self._waiting.remove(turn)
+                self._tell_soon()
+            elif turn.result() is not None:
+                self._unused()
             raise
         if given is None:
             raise Stopped("the run is stopping")
         return given
 
     def go(self, times: list[float], easy: bool) -> None:
-        """So many calls may be sent. Leave that nobody waits for any more goes back."""
+        """So many calls may be sent, or only: whether the pace is easy has changed."""
         self._easy = easy
+        self._heard += len(times)
         if times:
-            self._ahead = times[-1] - asyncio.get_running_loop().time()
+            self._ahead = max(self._ahead, times[-1] - asyncio.get_running_loop().time())
         for time in times:
             if not self._let_go(time):
-                self.leave()
-        if self._spare and not easy:
+                self._unused()
+        if self._timer is not None and not easy:
             self._tell_soon()
 
-    def _let_go(self, time: float) -> bool:
-        """Lets the first call in line go; whether there is one."""
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(time)
-                return True
-        return False
-
     def leave(self) -> None:
-        if not self._easy or self.stopped:
+        if not self._easy:
             self._news["left"] += 1
             self._tell_soon()
         elif self._let_go(self._now()):
             self._news["passed_on"] += 1
-            self._tell_later()
+            self._tell_soon()  # that it waits no more
         else:
             self._spare += 1
             self._tell_later()
-
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time() + self._ahead
 
     def served(self, tokens: float | None = None, headers: Mapping[str, str] | None = None) -> None:
         self._news["served"].append(tokens or 0)
@@ -117,9 +114,26 @@ class SharedPace:
         for turn in self._waiting:
             if not turn.done():
                 turn.set_result(None)
-        self._waiting.clear()
-        if self._spare:
+        if self._waiting:
+            self._waiting.clear()
             self._tell_soon()
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time() + self._ahead
+
+    def _let_go(self, time: float) -> bool:
+        """Lets the first call in line go; whether there is one."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(time)
+                return True
+        return False
+
+    def _unused(self) -> None:
+        """Leave was given, and so counted as a call, that nobody waits for any more."""
+        self._news["passed_on"] -= 1
+        self.leave()
 
     def _tell_soon(self) -> None:
         """Tells the coordinator at the end of this step of the loop."""
@@ -138,10 +152,11 @@ class SharedPace:
     def _tell(self) -> None:
         self._timer, self._told_soon = None, False
         news, self._news = self._news, _no_news()
-        unused = self._least_spare if self._easy and not self.stopped else self._spare
+        unused = self._least_spare if self._easy else self._spare
         self._spare -= unused
         self._least_spare = self._spare
         news["left"] += unused
+        news["waiting"], news["heard"] = len(self._waiting), self._heard
         if news["headers"]:
             news["headers"] = {k.lower(): str(v) for k, v in news["headers"].items() if "ratelimit" in k.lower()}
         self.send({"pace": {"name": self.name, **news}})

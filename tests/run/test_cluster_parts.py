@@ -97,7 +97,30 @@ def test_a_bug_in_the_office_ends_the_run_and_is_shown(tmp_path: Path) -> None:
         assert orjson.loads(await office.snapshot())["told"]
 
     outcome = with_office(a_run(tmp_path), talk)
-    assert "_hear_nonsense" in outcome.bugs[0] and outcome.interrupted
+    assert "_hear_nonsense" in outcome.bugs[0] and not outcome.interrupted
+
+
+def test_a_second_bug_is_no_second_ctrl_c(tmp_path: Path) -> None:
+    async def talk(office: Office) -> None:
+        await office.join(1, "here")
+        assert await leased(office, 1) == "Optics"
+        await office.tell(1, b'[{"nonsense":1}]')
+        await office.struck("another")
+        assert [message["stop"] for message in await heard(office, 1) if "stop" in message] == [1]
+        assert not orjson.loads(await office.snapshot())["told"]  # what is in flight is waited for
+
+    assert len(with_office(a_run(tmp_path), talk).bugs) == 2
+
+
+def test_who_joins_after_it_was_given_up_gets_nothing(tmp_path: Path) -> None:
+    async def talk(office: Office) -> None:
+        await office.leave(1, "was lost", True)
+        await office.join(1, "here")
+        assert await office.listen(1) == GONE
+        await office.join(2, "there")
+        assert await leased(office, 2) == "Optics"
+
+    with_office(a_run(tmp_path), talk)
 
 
 def test_no_place_for_a_worker_ends_the_run_only_where_work_is_left(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ class Player:
     def __init__(self, coordinator: Coordinator, name: str) -> None:
         self.coordinator = coordinator
         self.heard: list[dict[str, Any]] = []
+        self.wanted = 0
         self.member: Member = coordinator.join(name, self.heard.append)
 
     def says(self, **message: Any) -> None:
@@ -43,8 +44,11 @@ class Player:
         self.says(closed={"id": discipline.id, "failed": False, "open": False, "why": "", **how})
 
     def wants(self, calls: int, left: int = 0) -> None:
-        self.says(pace={"name": "m", "want": [1.0] * calls, "left": left, "passed_on": 0, "served": [1.0] * left,
-                        "refused": [], "headers": None})  # fmt: skip
+        self.wanted += calls
+        heard = self.may_send()
+        self.says(pace={"name": "m", "want": [1.0] * calls, "waiting": self.wanted - heard, "heard": heard,
+                        "left": left, "passed_on": 0, "served": [1.0] * left, "refused": [],
+                        "headers": None})  # fmt: skip
 
     def may_send(self) -> int:
         return sum(len(told["go"]) for told in self.all_heard("pace"))
