@@ -78,12 +78,20 @@ def bare_name(model: str, settings: Settings, for_answer: bool) -> str:
 
 def require_key(endpoint: Endpoint, model: str) -> None:
     require_printable(endpoint)
+    require_named_key(endpoint)
     if endpoint.key() or (endpoint.base_url and not endpoint.azure):
         return
     raise UserError(
         f"model {model!r} needs a key: set {endpoint.key_variable}, or --base-url for a server of your own; "
         "--model-name rehearsal needs neither"
     )
+
+
+def require_named_key(endpoint: Endpoint) -> None:
+    """Raises UserError where --answer-api-key-env names a variable that is not set: somebody meant a key."""
+    named = endpoint.key_variable
+    if named and named not in ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY") and not endpoint.key():
+        raise UserError(f"--answer-api-key-env {named}: the environment has no such variable; set it, or leave it out")
 
 
 def require_printable(endpoint: Endpoint) -> None:

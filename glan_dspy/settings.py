@@ -277,6 +277,8 @@ class Settings(BaseModel):
     def _plain_name(cls, value: str) -> str:
         if Path(value).name != value or value in {".", ".."}:
             raise ValueError("is a file name without folders; it lies in the run directory")
+        if Path(value).suffix in {".json", ".jsonl"} or value.startswith(".") or Path(value).stem == "disciplines":
+            raise ValueError("may be one of the run's own files; name it something.log")
         return value
 
     @field_validator("base_url", "answer_base_url")

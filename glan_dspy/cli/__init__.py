@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from io import TextIOWrapper
 
-from glan_dspy.cli.main import headers_in, let_go_of_output, run
+from glan_dspy.cli.main import STOPPED, headers_in, let_go_of_output, run
 
 __all__ = ["main", "run"]
 
@@ -19,4 +20,9 @@ def main() -> None:
         from glan_dspy.cli.cover import cover
 
         cover(headers)
-    sys.exit(let_go_of_output(run(sys.argv[1:])))
+    try:
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # a second one, while the first was being told
+        code = STOPPED
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends by itself now, and with its own exit code
+    sys.exit(let_go_of_output(code))

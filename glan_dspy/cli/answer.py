@@ -58,6 +58,19 @@ def answer(flags: dict[str, Any], out: Out = Path("runs/answers"), recipe: Recip
     return answer_file(run, settings, Path(settings.questions_filepath) if settings.questions_filepath else None)
 
 
+def refuse_what_is_the_files(settings: Settings) -> None:
+    """Raises UserError for what shapes questions that are made here: a file's are all answered."""
+    from glan_dspy.errors import UserError
+
+    for name in ("num_pairs", "holdout", "weights", "generate_disciplines", "generate_question_only"):
+        if value := getattr(settings, name):
+            flag = f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}")
+            raise UserError(
+                f"{flag} is for questions that are made here; those of a file are all answered: leave it out, or give "
+                "a file with fewer"
+            )
+
+
 def answer_file(run: Run, settings: Settings, path: Path | None) -> int:
     """Answers the questions of the file, and those of an earlier file that the run still has open."""
     from glan_dspy.cli.ending import finish

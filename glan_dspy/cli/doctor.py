@@ -41,14 +41,14 @@ def doctor(flags: dict[str, Any], out: MaybeOut = None, recipe: Recipe = None, c
     glan doctor --model-name gpt-4o-mini
     glan doctor --base-url http://localhost:11434/v1 --model-name qwen3
     """
-    from glan_dspy.cli.prepare import prepare
+    from glan_dspy.cli.prepare import prepare, require_run
     from glan_dspy.connect import connect
     from glan_dspy.engines.forms import Forms
     from glan_dspy.errors import UserError
     from glan_dspy.run.command import bulk
     from glan_dspy.run.store import NO_RUN, Run
 
-    run = Run(out or NO_RUN)
+    run = require_run(out) if out else Run(NO_RUN)
     settings, _ = prepare(run, flags, recipe, config)
     forms = Forms(run.about().get("forms") if run.exists else None)
     models = connect(settings.model_copy(update={"max_attempts": 1}), forms=forms)

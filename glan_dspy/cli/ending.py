@@ -116,9 +116,10 @@ def say_what_is_next(run: Run, settings: Settings, made: int, rejected: int) -> 
     if not made and rejected:
         line = f"nothing was accepted; {run.path}/disciplines/*/rejected.jsonl has every reply and why it was dropped"
     elif is_simulated(settings) or settings.generate_question_only:
-        line = f"next: glan status {run.path}"
+        line = f"next: glan status {quote(str(run.path))}"
     else:
-        line = f"next: glan export {run.path} --format messages --to {run.path / 'train.jsonl'}"
+        to = quote(str(run.path / "train.jsonl"))
+        line = f"next: glan export {quote(str(run.path))} --format messages --to {to}"
     print(line, file=sys.stderr)
 
 

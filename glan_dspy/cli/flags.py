@@ -27,16 +27,25 @@ class Grouped(TyperCommand):
                 formatter.write_dl(records)
 
 
+def _folder(text: str | Path) -> Path:
+    """An empty word, as of a shell's variable that is not set, is no folder; to Path it is the current one."""
+    if not str(text).strip():
+        from glan_dspy.errors import UserError
+
+        raise UserError("-o '' names no folder; name one, such as runs/first")
+    return Path(text)
+
+
 Out = Annotated[
     Path,
-    typer.Option(
-        "--out", "-o", "--output-dir", metavar="RUN", help="Run directory.", show_default=True, rich_help_panel="Run"
-    ),
-]
+    typer.Option("--out", "-o", "--output-dir", parser=_folder, metavar="RUN", help="Run directory.", show_default=True,
+                 rich_help_panel="Run"),
+]  # fmt: skip
 MaybeOut = Annotated[
     Path | None,
-    typer.Option("--out", "-o", metavar="RUN", help="Start from this run's settings.", rich_help_panel="Run"),
-]
+    typer.Option("--out", "-o", parser=_folder, metavar="RUN", help="Start from this run's settings.",
+                 rich_help_panel="Run"),
+]  # fmt: skip
 DEFAULT_OUT = Path("runs/first")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import typer
@@ -26,7 +27,7 @@ def generate(
     """
     from glan_dspy.cli.agree import agree
     from glan_dspy.cli.ending import finish
-    from glan_dspy.cli.prepare import disciplines_for, prepare
+    from glan_dspy.cli.prepare import disciplines_for, from_file, prepare, with_own_disciplines
     from glan_dspy.cli.progress import progress
     from glan_dspy.errors import Stopped
     from glan_dspy.program import misfits
@@ -39,18 +40,20 @@ def generate(
     for misfit in misfits(settings):
         print(f"glan: {misfit}", file=sys.stderr)
     if settings.questions_filepath:
-        from glan_dspy.cli.answer import answer_file
+        from glan_dspy.cli.answer import answer_file, refuse_what_is_the_files
 
+        refuse_what_is_the_files(settings)
         return answer_file(run, settings, Path(settings.questions_filepath))
     if settings.generate_disciplines:
         path = make_taxonomy(run, settings)
         if not yes:
             raise Stopped(
                 f"{path} holds the generated disciplines; check and edit it, then: "
-                f"glan generate -o {out} --disciplines-filepath {path}"
+                f"glan generate -o {quote(str(out))} --disciplines-filepath {quote(str(path))}"
             )
-        given = {**given, "disciplines_filepath": str(path)}
-        settings = settings.model_copy(update={"disciplines_filepath": str(path), "discipline": ()})
+        settings, given = from_file(path, settings, given)
+    else:
+        settings, given = with_own_disciplines(run, settings, given)
     disciplines = disciplines_for(run, settings, given)
     if not yes:
         agree(run, settings, len(disciplines))

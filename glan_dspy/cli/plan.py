@@ -40,14 +40,16 @@ def plan(
     import orjson
     from rich.console import Console
 
-    from glan_dspy.cli.prepare import disciplines_for, prepare
+    from glan_dspy.cli.prepare import disciplines_for, prepare, require_run, with_own_disciplines
     from glan_dspy.run.pilot import bytes_a_pair, uses_of
     from glan_dspy.run.plan import BYTES_A_PAIR, Range, hours, plan, total_dollars
     from glan_dspy.run.store import NO_RUN, Run
 
-    run = Run(out or NO_RUN)
+    run = require_run(out) if out else Run(NO_RUN)
     # A pilot lends its settings too: what it measured holds for its own models and language.
     settings, given = prepare(Run(pilot) if pilot and not out else run, flags, recipe, config)
+    if not settings.generate_disciplines:
+        settings, given = with_own_disciplines(run, settings, given)
     disciplines = () if settings.generate_disciplines else disciplines_for(run, settings, given)
     uses = uses_of(Run(pilot), settings) if pilot else None
     rows = plan(settings, len(disciplines), uses)

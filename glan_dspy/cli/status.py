@@ -36,6 +36,7 @@ def status(
     from glan_dspy.run import coverage as covering
     from glan_dspy.run.status import status, survey
     from glan_dspy.run.store import Run
+    from glan_dspy.run.taxonomy_only import has_taxonomy_only, next_command
     from glan_dspy.visible import escaped, one_line
 
     if json:
@@ -44,6 +45,9 @@ def status(
     found, about = survey(Run(run)), Run(run).about()
     kind = about.get("kind", "generate")
     only = " --generate-question-only" if about["settings"].get("generate_question_only") else ""
+    goes_on = f"glan {kind} -o {quote(str(run))}{only} goes on"
+    if has_taxonomy_only(Run(run)):
+        goes_on = next_command(Run(run))
     rejected = ", ".join(f"{reason} {count:,}" for reason, count in found.rejected.most_common())
     curated = ", ".join(f"{reason} {count:,}" for reason, count in found.curated.most_common())
     rows = [
@@ -51,6 +55,7 @@ def status(
         ("instructions", f"{found.instructions:,}"),
         *([("held out", f"{found.held_out:,}")] if found.held_out else []),
         ("rejected", rejected or "0"),
+        *((name, f"{items:,} items found, in {texts:,} texts") for name, items, texts in benchmarks(found)),
         *([("curated", curated)] if curated else []),
         *(
             [("language", f"not told for {found.language_not_told:,}: the gate lets it pass")]
@@ -61,13 +66,20 @@ def status(
         ("prompt tokens", f"{found.prompt_tokens:,}{cached_share(found)}"),
         ("reply tokens", f"{found.completion_tokens:,}"),
         ("cost", cost(found)),
-        ("complete", "yes" if found.complete else f"no; glan {kind} -o {quote(str(run))}{only} goes on"),
+        ("complete", "yes" if found.complete else f"no; {goes_on}"),
     ]
     if coverage or (coverage is None and 0 < found.instructions <= QUICKLY_COVERED):
         rows += coverage_rows(covering.coverage(Run(run)))
     for name, value in rows:
         print(f"{name:>14}  {one_line(value)}")  # a level or a reason that came from a file may be any text
     return 0
+
+
+def benchmarks(found: Survey) -> list[tuple[str, int, int]]:
+    """Each benchmark of which something was found while the run was made: its items found, and in how many texts."""
+    names = dict.fromkeys(name for name, _ in found.contaminated)
+    hits = {name: [count for (other, _), count in found.contaminated.items() if other == name] for name in names}
+    return [(name, len(counts), sum(counts)) for name, counts in hits.items()]
 
 
 def cached_share(found: Survey) -> str:

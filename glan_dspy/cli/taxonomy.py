@@ -87,5 +87,8 @@ def vote(
     if to is None:
         print(write_outline(kept), end="")
     else:
+        if to.suffix != ".txt" and to.exists():
+            raise UserError(f"--to {to} is there, and is no .txt: name another file for the disciplines")
         write_whole(to, write_outline(kept).encode())
+        print(f"{to}: {len(kept):,} disciplines that more than half of {len(outlines)} files kept")
     return 0

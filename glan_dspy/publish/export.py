@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from glan_dspy.errors import UserError
@@ -102,4 +103,5 @@ def azure_name(source: Source, contents: Contents) -> str:
     """`GLAN_Instructions_{language}_{n}_Samples_{id}.jsonl`; the id is the run's, and says where it is simulated."""
     about = source.run.about()
     id = digest(about["created"], source.run.path.name)[:8] + ("-rehearsal" if contents.simulated else "")
-    return f"GLAN_{source.kind}_{about['settings'].get('language', 'Unknown')}_{contents.rows}_Samples_{id}.jsonl"
+    language = re.sub(r"[/\\\0]", "-", str(about["settings"].get("language", "Unknown")))  # no folder of a name's
+    return f"GLAN_{source.kind}_{language}_{contents.rows}_Samples_{id}.jsonl"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 from typing import Any
 
-import jsonlines
 import orjson
 
 from glan_dspy.errors import UserError
@@ -19,19 +19,12 @@ def read_questions(path: Path, language: str) -> list[Question]:
     """The file's questions in order, equal ones once. Raises UserError that names the line of a broken one."""
     found: dict[str, Question] = {}
     try:
-        with path.open("rb") as file, jsonlines.Reader(file, loads=orjson.loads) as reader:
-            number = 0
-            while True:
-                number += 1
-                try:
-                    row = reader.read(type=dict, skip_empty=True)
-                except EOFError:
-                    break
-                except jsonlines.InvalidLineError as error:
-                    raise UserError(
-                        f"{path}, line {error.lineno}: not a JSON object ({error.args[0].split(' (')[0]}); "
-                        "mend or delete the line"
-                    ) from None
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                text = line.removeprefix(codecs.BOM_UTF8).strip() if number == 1 else line.strip()
+                if not text:
+                    continue
+                row = _object(text, path, number)
                 question = _question(row, language, path, number)
                 first = found.setdefault(question.id, question)
                 if (first.question, first.subject) != (question.question, question.subject):
@@ -45,6 +38,16 @@ def read_questions(path: Path, language: str) -> list[Question]:
     if not found:
         raise UserError(f"{path} holds no questions")
     return list(found.values())
+
+
+def _object(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    try:
+        row = orjson.loads(line)
+    except ValueError:
+        row = None
+    if not isinstance(row, dict):
+        raise UserError(f"{path}, line {number}: not a JSON object; mend or delete the line")
+    return row
 
 
 def _question(row: dict[str, Any], language: str, path: Path, number: int) -> Question:

@@ -76,9 +76,13 @@ def read_weights(path: Path, disciplines: Iterable[Discipline]) -> dict[str, flo
             weight = -1.0
         if not 0 <= weight < math.inf:
             raise UserError(f"--weights {path}: {value!r} for {name!r} is no weight; it is 0 or more")
+        if normalise(name) in weights:
+            raise UserError(f"--weights {path}: {name!r} has two weights; leave one")
         if normalise(name) not in known:
             raise UserError(f"--weights {path}: {name!r} is none of the run's {len(known):,} disciplines")
         weights[normalise(name)] = weight
+    if not weights:
+        raise UserError(f"--weights {path} names no discipline; a line of it is 'discipline,weight'")
     if all(weights.get(name, 1.0) == 0 for name in known):
         raise UserError(f"--weights {path}: all weights are 0, so that no discipline is left")
     return weights
@@ -107,6 +111,8 @@ def open_quota(run: Run, settings: Settings, disciplines: Sequence[Discipline], 
     Without `save` nothing is written: to see, before there is a run, whether they can be.
     """
     if settings.num_pairs is None:
+        if settings.weights:
+            raise UserError(f"--weights {settings.weights} shares out --num-pairs N: give that too, or leave it out")
         check_holdout(settings, settings.samples_per_syllabus * settings.max_number_of_subjects)
         return Quota(settings)
     kept = (run.about() if run.exists else {}).get("quota") or {}

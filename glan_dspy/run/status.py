@@ -82,6 +82,12 @@ def asked_for_test(shelf: Shelf, rejects: Iterable[Rejected]) -> dict[str, str]:
     return asked | {pair.id: pair.syllabus_id for pair in shelf.held_out()}
 
 
+def item_of(contaminated: Rejected) -> tuple[str, str]:
+    """The benchmark and its item; of a line that somebody edited what is left of them."""
+    found = contaminated.found or {}
+    return str(found.get("benchmark", "?")), str(found.get("item", "?"))
+
+
 class Survey:
     """Sums over the disciplines of a run."""
 
@@ -90,6 +96,8 @@ class Survey:
         self.held_out = 0
         self.calls = self.prompt_tokens = self.cached_tokens = self.completion_tokens = 0
         self.rejected: Counter[str] = Counter()
+        self.contaminated: Counter[tuple[str, str]] = Counter()
+        """Texts in which a benchmark's item was found, by the benchmark and the item."""
         self.curated: Counter[str] = Counter()
         """Accepted pairs that `curate` dropped, by reason; not among `instructions`."""
         self.language_not_told = 0
@@ -115,6 +123,7 @@ class Survey:
         accepted, held_out = shelf.ids("instructions"), shelf.ids("holdout")
         rejects = standing(shelf)
         self.rejected.update(item.reason for item in rejects.values())
+        self.contaminated.update(item_of(item) for item in rejects.values() if item.reason == "contaminated")
         questions = shelf.ids("questions")
         self.questions += len(questions)
         curated = [reason for id, reason in dropped(shelf).items() if id in accepted]

@@ -25,6 +25,7 @@ from glan_dspy.run.crew import first_line
 from glan_dspy.run.lines import Line
 from glan_dspy.run.money import known_tariffs, open_budget
 from glan_dspy.run.store import Run, write_whole
+from glan_dspy.run.taxonomy_only import own_disciplines
 from glan_dspy.settings import Settings
 from glan_dspy.signatures import FieldOutline
 from glan_dspy.stages import asked
@@ -48,7 +49,7 @@ def make_taxonomy(run: Run, settings: Settings) -> Path:
             "model": settings.curriculum_model,
             "fields": [field.model_dump() for field in fields],
         }
-        path, listed = run.path / "disciplines.txt", write_outline(entries_of(fields))
+        path, listed = own_disciplines(run), write_outline(entries_of(fields))
         if is_edited(path, run.path / "taxonomy.json"):
             warnings.warn(f"{path} was edited and is left as it is", UserWarning, stacklevel=2)
         else:
