@@ -64,7 +64,9 @@ def came_through(settings: Settings, outcome: Outcome, go_on: str) -> bool:
             f"planned; {settings.logfile_name} names them. More sessions, or fewer questions, would fit.",
             file=sys.stderr,
         )
-    if settings.gates and not can_tell(settings.language):
+    if unspoken(settings):
+        print(f"glan: the simulated model speaks no {settings.language}: it wrote English instead", file=sys.stderr)
+    elif settings.gates and not can_tell(settings.language):
         print(
             f"glan: the language gate does not know {settings.language!r}: it let every text through",
             file=sys.stderr,
@@ -131,6 +133,14 @@ def is_simulated(settings: Settings) -> bool:
     from glan_dspy.engines.rehearsal import is_rehearsal
 
     return is_rehearsal(settings.question_model) or is_rehearsal(settings.answer_model)
+
+
+def unspoken(settings: Settings) -> bool:
+    from glan_dspy.engines.rehearsal import written_in
+
+    return any(
+        written_in(m, settings.language) != settings.language for m in (settings.question_model, settings.answer_model)
+    )
 
 
 def go_on_flags(settings: Settings) -> str:

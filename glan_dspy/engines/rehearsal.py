@@ -28,9 +28,9 @@ from glan_dspy.engines import rehearsal_text as text
 from glan_dspy.engines.base import CALL
 from glan_dspy.engines.rehearsal_ask import Ask, read
 from glan_dspy.engines.rehearsal_text import Said
-from glan_dspy.engines.rehearsal_words import Words, words_of
+from glan_dspy.engines.rehearsal_words import Words, language_code, words_of
 
-__all__ = ["Rehearsal", "RehearsalEngine", "is_rehearsal", "parse_rehearsal"]
+__all__ = ["Rehearsal", "RehearsalEngine", "is_rehearsal", "parse_rehearsal", "written_in"]
 
 _TRANSPORT = ("server_error", "rate_limit", "timeout", "reset")
 _CONTENT = ("truncate", "bad_json", "refuse", "empty", "abstain", "wrong_language", "duplicate")
@@ -61,6 +61,11 @@ class Rehearsal:
 def is_rehearsal(model_name: str) -> bool:
     """Whether a model name means the simulated model: 'rehearsal', or 'rehearsal?...'."""
     return model_name == "rehearsal" or model_name.startswith("rehearsal?")
+
+
+def written_in(model_name: str, language: str) -> str:
+    """What a model writes that is asked for this language: the simulated one has English in place of what it lacks."""
+    return "English" if is_rehearsal(model_name) and language_code(language) is None else language
 
 
 def parse_rehearsal(name: str) -> Rehearsal:

@@ -22,13 +22,16 @@ from glan_dspy.settings import Settings
 
 T = TypeVar("T")
 Gate = Callable[[T], Verdict | None]
+Written = Callable[[str], str]
+"""The language that a model writes when it is asked for another one: the same, but for one that pretends."""
 
 
 class QuestionGates:
     """The gates of one discipline's questions: what was seen and what is held out differ from one to the next."""
 
-    def __init__(self, settings: Settings, benchmarks: Overlap | None = None) -> None:
+    def __init__(self, settings: Settings, benchmarks: Overlap | None = None, written: Written = str) -> None:
         self.on = settings.gates
+        self.written = written
         self.seen = Seen(settings.near_duplicates)
         self.held_out = Overlap(least=0.6)
         self.benchmarks = benchmarks
@@ -42,7 +45,7 @@ class QuestionGates:
             [
                 lambda one: leaks(one.question, one.language),
                 lambda one: refuses(one.question),
-                lambda one: wrong_language(one.question, one.language),
+                lambda one: wrong_language(one.question, self.written(one.language)),
                 lambda one: copied(one.question, self.benchmarks),
                 self._held_out,
                 lambda one: self.seen.judge(one.id, one.question),
@@ -74,8 +77,9 @@ class Answered(NamedTuple):
 class AnswerGates:
     """The gates of all answers."""
 
-    def __init__(self, settings: Settings, benchmarks: Overlap | None = None) -> None:
+    def __init__(self, settings: Settings, benchmarks: Overlap | None = None, written: Written = str) -> None:
         self.on = settings.gates
+        self.written = written
         self.benchmarks = benchmarks
 
     def judge(self, answered: Sequence[Answered]) -> list[Verdict | None]:
@@ -87,7 +91,7 @@ class AnswerGates:
             [
                 lambda one: cut_short(one.pair.answer, at_limit=one.at_limit),
                 lambda one: refuses(one.pair.answer),
-                lambda one: wrong_language(one.pair.answer, one.pair.language),
+                lambda one: wrong_language(one.pair.answer, self.written(one.pair.language)),
                 lambda one: copied(one.pair.answer, self.benchmarks),
             ],
         )

@@ -78,10 +78,10 @@ def questions_in(shelf: Shelf) -> Iterator[Question]:
 
 def no_pairs(run: Run, held_out: bool, spoilt: Spoilt) -> UserError:
     """What is wrong with a run in which no pair was found."""
-    path = run.path
+    path, about = run.path, run.about()
+    go_on = f"`glan {about.get('kind', 'generate')} -o {path}` goes on with it"
     if spoilt.count:
         return UserError(f"{path} holds no pair: {spoilt.count:,} lines are none, the first in {spoilt.first}")
-    if held_out:
+    if held_out and not about["settings"].get("holdout"):
         return UserError(f"{path} has no test set; a run that is begun with --holdout 50 keeps one apart")
-    kind = run.about().get("kind", "generate")
-    return UserError(f"{path} has no accepted pairs yet; `glan {kind} -o {path}` goes on with it")
+    return UserError(f"{path} has no accepted pairs{' of its test set' if held_out else ''} yet; {go_on}")

@@ -72,11 +72,15 @@ def begin(run: Run, kind: Kind, settings: Settings, disciplines: Iterable[Discip
 
 
 def refuse_differences(path: Path, about: dict[str, Any], values: dict[str, Any], program_digest: str) -> None:
+    def of(settings: dict[str, Any], name: str) -> Any:
+        """A model that is not named is the question model."""
+        return settings[name] or (settings.get("model_name") if name.startswith("model_name") else settings[name])
+
     before = about["settings"]
     different = [
         f"{name} {before.get(name)!r} -> {value!r}"
         for name, value in values.items()
-        if role(name) == "content" and name != "program" and name in before and before[name] != value
+        if role(name) == "content" and name != "program" and name in before and of(before, name) != of(values, name)
     ]
     if (known := about.get("program_digest", "unknown")) != program_digest:
         different.append(f"program {known} -> {program_digest}")

@@ -16,6 +16,7 @@ from itertools import islice
 
 from dspy.utils.exceptions import LMError
 
+from glan_dspy.engines.rehearsal import written_in
 from glan_dspy.gates.contamination import Overlap
 from glan_dspy.gates.line import AnswerGates, QuestionGates
 from glan_dspy.gates.verdict import Verdict
@@ -64,7 +65,8 @@ class Walk:
         self.tally = Tally(disciplines=len(self.disciplines))
         self.crew = Crew(run, self.settings, self.pool, self.tally)
         self.asking = Asking(self.crew, glan)
-        self.arrivals = Arrivals(AnswerGates(self.settings, benchmarks), self.settings.answer_max_tokens)
+        written = partial(written_in, self.settings.answer_model)
+        self.arrivals = Arrivals(AnswerGates(self.settings, benchmarks, written), self.settings.answer_max_tokens)
         self.keep_questions = False
         """Whether a question's reply is kept before it is judged; else its record is."""
         self.most_waiting = 1 << 60 if self.settings.batch else MOST_WAITING
@@ -86,7 +88,7 @@ class Walk:
         return self.crew.opening(discipline, self.begin, self._gates)
 
     def _gates(self) -> QuestionGates:
-        return QuestionGates(self.settings, self.benchmarks)
+        return QuestionGates(self.settings, self.benchmarks, partial(written_in, self.settings.question_model))
 
     def stop(self) -> None:
         """Finishes what is in flight and starts nothing more; said twice, ends at once."""

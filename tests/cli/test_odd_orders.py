@@ -189,3 +189,28 @@ def test_a_second_ctrl_c_ends_with_the_same_exit_code(words: tuple[str, ...]) ->
     process.send_signal(signal.SIGINT)
     process.wait(30)
     assert process.returncode == 3
+
+
+# --- the simulated model, and models by their names -------------------------------------------------
+
+
+def test_a_language_that_the_simulated_model_lacks_can_be_rehearsed(glan: Glan) -> None:
+    words = ("--model-name", "rehearsal", "--language", "Thai", "--recipe", "debug", "--discipline", "Optics")
+    code, out, err = glan("generate", *words, "-o", "run")
+    assert code == 0 and "run: 2 instructions" in out and "rejected" not in out
+    assert "the simulated model speaks no Thai: it wrote English instead" in err
+
+
+def test_a_model_named_for_answers_that_made_the_questions_too_is_no_other_model(glan: Glan) -> None:
+    assert glan("generate", *OPTICS, "-o", "run")[0] == 0
+    assert glan("generate", *OPTICS, "-o", "run", "--model-name-for-answer", "rehearsal")[0] == 0
+    assert (
+        "model_name_for_answer"
+        in glan("generate", *OPTICS, "-o", "run", "--model-name-for-answer", "rehearsal?refuse=0.1")[2]
+    )
+
+
+def test_a_test_set_that_is_not_answered_yet_is_no_missing_one(glan: Glan) -> None:
+    assert glan("generate", *OPTICS, "--holdout", "1", "--generate-question-only", "-o", "run")[0] == 0
+    err = glan("export", "run", "--holdout", "--to", "test.jsonl", "--allow-rehearsal")[2]
+    assert "run has no accepted pairs of its test set yet; `glan generate -o run` goes on with it" in err
