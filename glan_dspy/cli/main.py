@@ -99,8 +99,10 @@ def run(argv: Sequence[str]) -> int:
             return _say("stopped; the same command goes on", STOPPED)
         return code if isinstance(code, int) else DONE
     except click.exceptions.UsageError as error:
+        if isinstance(error, click.exceptions.BadParameter) and not _is_missing(error):
+            return _say(_bad_value(error), MEND)
         error.show()
-        return MEND if isinstance(error, click.exceptions.BadParameter) and not _is_missing(error) else USAGE
+        return USAGE
     except UserError as error:
         return _say(error, MEND)
     except Stopped as error:
@@ -169,6 +171,17 @@ def _discard(stream: TextIO) -> None:
 
 def _is_missing(error: Any) -> bool:
     return isinstance(error, click.exceptions.MissingParameter)
+
+
+def _bad_value(error: Any) -> str:
+    """What a setting's flag says of a bad value, for the flags that typer checks."""
+    from pydantic import ValidationError
+
+    if not isinstance(error.__cause__, ValidationError):
+        return str(error.format_message())
+    first = error.__cause__.errors()[0]
+    text = str(first["msg"])
+    return f"{error.param.opts[-1]} {first['input']!r}: {text[0].lower()}{text[1:]}"
 
 
 _SWITCHES = ("generate-disciplines", "generate-question-only", "draft-first")

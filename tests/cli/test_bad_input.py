@@ -115,6 +115,24 @@ def test_zero_is_no_count_either(glan) -> None:  # type: ignore[no-untyped-def]
     glan("generate", *REHEARSAL, flag, "0").one_line(flag, "greater")
 
 
+@pytest.mark.parametrize(
+    ("words", "flag", "value", "allowed"),
+    [
+        ("show", "-n", "0", "--limit '0': input should be greater than or equal to 1"),
+        ("judge", "--sample", "0", "--sample '0': input should be greater than or equal to 1"),
+        ("judge", "--votes", "x", "--votes 'x': input should be a valid integer"),
+        ("curate", "--near", "x", "--near 'x': input should be a valid number"),
+        ("evaluate", "--show", "-1", "--show '-1': input should be greater than or equal to 0"),
+        ("export r --to t.jsonl", "--min-score", "9", "--min-score '9': input should be less than or equal to 5"),
+        ("export r --to t.jsonl", "--shard-size", "x", "--shard-size 'x': input should be a valid integer"),
+    ],
+)
+def test_a_number_that_only_one_command_has_is_told_of_as_those_of_the_settings(  # type: ignore[no-untyped-def]
+    glan, words: str, flag: str, value: str, allowed: str
+) -> None:
+    glan(*words.split(), flag, value).one_line(f"glan: {allowed}")
+
+
 def test_no_key(glan, folder) -> None:  # type: ignore[no-untyped-def]
     told = glan("generate", "--discipline", "Optics", "--model-name", "gpt-4o")
     told.one_line("OPENAI_API_KEY", "--base-url", "rehearsal")
