@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
+from glan_dspy.errors import first_flaw
 from glan_dspy.settings import Settings, SettingsError, role
 
 
@@ -140,14 +141,12 @@ def _nearest(name: str, known: Any) -> str:
 
 
 def _in_one_line(error: ValidationError, place: Callable[[str], str]) -> str:
-    first = error.errors()[0]
-    name = str(first["loc"][0]) if first["loc"] else "settings"
-    if first["type"] == "extra_forbidden":
+    where, value, text = first_flaw(error)
+    name = where.partition(".")[0]
+    if name not in Settings.model_fields:
         return f"unknown setting {name!r}{_nearest(name, Settings.model_fields)}"
-    text = str(first["msg"]).removeprefix("Value error, ")
-    text = text[0].lower() + text[1:]
-    value = "" if _is_secret(name, first["input"]) else f" {first['input']!r}"
-    return f"{place(name)}{value}: {text}"
+    told = "" if _is_secret(name, value) else f" {value!r}"
+    return f"{place(name)}{told}: {text}"
 
 
 def _is_secret(name: str, value: object) -> bool:

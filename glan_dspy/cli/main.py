@@ -15,7 +15,7 @@ import typer
 from typer import _click as click
 from typer.core import TyperCommand, TyperGroup
 
-from glan_dspy.errors import Stopped, UserError
+from glan_dspy.errors import Stopped, UserError, first_flaw
 
 DONE, MEND, USAGE, STOPPED, BUG = 0, 1, 2, 3, 70
 CTRL_C = 130
@@ -179,9 +179,8 @@ def _bad_value(error: Any) -> str:
 
     if not isinstance(error.__cause__, ValidationError):
         return str(error.format_message())
-    first = error.__cause__.errors()[0]
-    text = str(first["msg"])
-    return f"{error.param.opts[-1]} {first['input']!r}: {text[0].lower()}{text[1:]}"
+    _, value, text = first_flaw(error.__cause__)
+    return f"{error.param.opts[-1]} {value!r}: {text}"
 
 
 _SWITCHES = ("generate-disciplines", "generate-question-only", "draft-first")

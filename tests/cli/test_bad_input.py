@@ -80,6 +80,18 @@ def test_the_same_discipline_twice_on_the_command_line(glan) -> None:  # type: i
     glan("generate", *REHEARSAL, "--discipline", "Optics", "--discipline", "optics").one_line("twice")
 
 
+def test_a_path_on_the_command_line_is_not_told_of_as_a_line_of_a_file(glan) -> None:  # type: ignore[no-untyped-def]
+    told = glan("generate", *REHEARSAL, "--discipline", "../../x")
+    told.one_line("--discipline '../../x' looks like a path", "a discipline's name")
+    assert "file" not in told.err
+
+
+def test_a_vote_over_a_missing_file_names_no_flag_that_vote_has_not(glan) -> None:  # type: ignore[no-untyped-def]
+    told = glan("taxonomy", "vote", "nope.txt")
+    told.one_line("there is no disciplines file nope.txt")
+    assert "--discipline" not in told.err
+
+
 def test_names_in_any_script_get_folders_of_their_own_inside_the_run(glan, folder) -> None:  # type: ignore[no-untyped-def]
     names = ["언어학", "言語学", "लिपि", "علم الضوء", "???", "!!!", "TCP/IP networks", "a" * 200, "a" * 199 + "b"]
     words = [word for name in names for word in ("--discipline", name)]
@@ -162,6 +174,7 @@ def test_a_program_file_of_another_shape(glan, folder, content: str) -> None:  #
         ('{"question": "Q", "subject": "S", "level": 100, "subtopics": []}\n\n[1]\n', ("line 3",)),
         ('{"text": "Q"}\n', ("line 1", '"question"')),
         ("", ("holds no questions",)),
+        ('{"question": "Q", "subtopics": "x"}\n', ("line 1: subtopics 'x': input should be a valid list\n",)),
     ],
 )
 def test_a_bad_questions_file(glan, folder, content: str, parts: tuple[str, ...]) -> None:  # type: ignore[no-untyped-def]
