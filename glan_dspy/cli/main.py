@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, TextIO
 
 import typer
@@ -149,6 +150,19 @@ def _say(message: object, code: int) -> int:
     with suppress(BrokenPipeError):
         print(f"glan: {one_line(str(message))}", file=sys.stderr)
     return code
+
+
+def told_warnings(others: Callable[..., None]) -> Callable[..., None]:
+    """Shows our own warnings as `glan:` lines, without the place in our code; `others` shows everyone else's."""
+    ours = Path(__file__).parents[1]
+
+    def show(message: Warning | str, category: type[Warning], filename: str, *rest: Any, **more: Any) -> None:
+        if ours in Path(filename).parents and issubclass(category, UserWarning):
+            _say(message, DONE)
+        else:
+            others(message, category, filename, *rest, **more)
+
+    return show
 
 
 def let_go_of_output(code: int) -> int:
