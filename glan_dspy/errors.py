@@ -12,6 +12,11 @@ its traceback, exit 70.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 
 class GlanError(Exception):
     """Base of the errors that are not bugs."""
@@ -33,3 +38,18 @@ class BadReply(GlanError):
         self.reason, self.raw, self.detail = reason, raw, detail
         self.again = again
         """Whether asking the same thing once more can help: a refusal or a reply cut at the limit will not change."""
+
+
+class Flaw(NamedTuple):
+    place: str
+    """`settings.seed`"""
+    value: object
+    text: str
+    """`input should be a valid integer`"""
+
+
+def first_flaw(error: ValidationError) -> Flaw:
+    """The first of what does not fit, in the words of whoever wrote the JSON, the TOML or the command line."""
+    first = error.errors()[0]
+    text = str(first["msg"]).removeprefix("Value error, ").replace("valid tuple", "valid list")
+    return Flaw(".".join(map(str, first["loc"])), first["input"], text[0].lower() + text[1:])

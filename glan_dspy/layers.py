@@ -8,12 +8,15 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import orjson
 from pydantic import ValidationError
 
+from glan_dspy.errors import first_flaw
 from glan_dspy.settings import Settings, SettingsError, role
 
 
@@ -43,14 +46,24 @@ def given_settings(
     flags: dict[str, Any] | None = None, *, recipe: str | None = None, config: Path | None = None
 ) -> dict[str, Any]:
     """Only what somebody asked for: the merged layers without the defaults of settings not mentioned."""
-    return {**_recipe(recipe), **_config(config), **_environment(), **(flags or {})}
+    flags, environment, file = flags or {}, _environment(), _config(config)
+    variables = _variables()
+    # What lies under another layer is not used, and may be as it likes.
+    validated(_without(environment, flags), variables.__getitem__)
+    validated(_without(file, environment, flags), lambda name: f"{config}: {name}")
+    return {**_recipe(recipe), **file, **environment, **flags}
 
 
-def validated(values: dict[str, Any]) -> Settings:
+def _without(values: dict[str, Any], *others: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if not any(name in other for other in others)}
+
+
+def validated(values: dict[str, Any], place: Callable[[str], str] | None = None) -> Settings:
+    """The settings of the values. `place` tells where a bad one stands; unless given, it is a flag's."""
     try:
         return Settings(**values)
     except ValidationError as error:
-        raise SettingsError(_in_one_line(error)) from None
+        raise SettingsError(_in_one_line(error, place or _flag)) from None
 
 
 def _recipe(name: str | None) -> dict[str, Any]:
@@ -88,26 +101,38 @@ def _toml(path: Path) -> dict[str, Any]:
 
 
 def _environment() -> dict[str, Any]:
-    from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
-    from pydantic_settings import SettingsError as EnvError
+    return {name: _read_variable(variable, name) for name, variable in _variables().items()}
 
-    class Environment(BaseSettings):
-        model_config = SettingsConfigDict(env_prefix="GLAN_", extra="ignore")
 
+def _variables() -> dict[str, str]:
+    """The settings that the environment gives, each with its variable as it is spelled there."""
     known = {f"GLAN_{name.upper()}": name for name in Settings.model_fields}
-    for name in os.environ:
-        if name.upper().startswith("GLAN_") and name.upper() not in known:
+    found = {}
+    for variable in os.environ:
+        if not variable.upper().startswith("GLAN_"):
+            continue
+        if variable.upper() not in known:
             raise SettingsError(
-                f"the environment sets {name}, which is no setting{_nearest(name.upper(), known)}; unset it"
+                f"the environment sets {variable}, which is no setting{_nearest(variable.upper(), known)}; unset it"
             )
-    Environment.model_fields.update(Settings.model_fields)
+        found[known[variable.upper()]] = variable
+    return found
+
+
+def _read_variable(variable: str, name: str) -> Any:
+    """The text, of which the settings model makes a number; a list or an object is JSON."""
+    text, default = os.environ[variable], Settings.model_fields[name].default
+    if not isinstance(default, (tuple, dict)):
+        return text
     try:
-        found = EnvSettingsSource(Environment, env_prefix="GLAN_")()
-    except EnvError as error:
-        raise SettingsError(
-            f"the environment's GLAN_* settings cannot be read: {error}; lists and objects are JSON"
-        ) from None
-    return {name: value for name, value in found.items() if name in Settings.model_fields}
+        value = orjson.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, list if isinstance(default, tuple) else dict):
+        told = "" if _is_secret(name, text) else f"={text!r}"
+        allowed = 'list such as ["A", "B"]' if isinstance(default, tuple) else 'object such as {"top_k": 5}'
+        raise SettingsError(f"{variable}{told} cannot be read; allowed: a JSON {allowed}")
+    return value
 
 
 def _nearest(name: str, known: Any) -> str:
@@ -115,13 +140,19 @@ def _nearest(name: str, known: Any) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-def _in_one_line(error: ValidationError) -> str:
-    first = error.errors()[0]
-    name = str(first["loc"][0]) if first["loc"] else "settings"
-    if first["type"] == "extra_forbidden":
+def _in_one_line(error: ValidationError, place: Callable[[str], str]) -> str:
+    where, value, text = first_flaw(error)
+    name = where.partition(".")[0]
+    if name not in Settings.model_fields:
         return f"unknown setting {name!r}{_nearest(name, Settings.model_fields)}"
-    text = str(first["msg"]).removeprefix("Value error, ")
-    text = text[0].lower() + text[1:]
-    secret = role(name) == "secret" or (name.endswith("base_url") and re.search("[@?#]", str(first["input"])))
-    value = "" if secret else f" {first['input']!r}"
-    return f"--{name.replace('_', '-')}{value}: {text}"
+    told = "" if _is_secret(name, value) else f" {value!r}"
+    return f"{place(name)}{told}: {text}"
+
+
+def _is_secret(name: str, value: object) -> bool:
+    """Whether a message must not repeat the value."""
+    return role(name) == "secret" or (name.endswith("base_url") and bool(re.search("[@?#]", str(value))))
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

@@ -40,6 +40,10 @@ class Entry(NamedTuple):
 
 def read_disciplines(path: Path) -> tuple[Discipline, ...]:
     """The file's disciplines in order. Raises UserError: no file, not UTF-8, a bad or doubled line, nothing in it."""
+    if not path.exists():
+        raise UserError(
+            f"there is no disciplines file {path}; name one with --disciplines-filepath, or use --discipline NAME"
+        )
     entries = read_outline(path)
     if not entries:
         raise UserError(f"{path} names no discipline; write one a line, or use --discipline NAME")
@@ -65,9 +69,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        raise UserError(
-            f"there is no disciplines file {path}; name one with --disciplines-filepath, or use --discipline NAME"
-        ) from None
+        raise UserError(f"there is no disciplines file {path}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from None
     except OSError as error:
@@ -100,7 +102,7 @@ def problem_with(name: str) -> str:
     if len(name) > LONGEST_NAME:
         return f"has {len(name)} characters; a discipline's name has at most {LONGEST_NAME}"
     if re.match(r"(~|\.{0,2}[\\/]|[A-Za-z]:[\\/])", name) or ".." in re.split(r"[\\/]", name):
-        return "looks like a path; a line of this file is a discipline's name, such as Optics"
+        return "looks like a path; allowed: a discipline's name, such as Optics"
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
         return "holds a control character"
     return ""

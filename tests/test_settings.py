@@ -247,15 +247,34 @@ def test_a_value_on_the_bound_is_taken(name: str, value: Any) -> None:
     assert getattr(validated({name: value}), name) == value
 
 
-@pytest.mark.parametrize("value", ["Optics", "[1", "{"])
+@pytest.mark.parametrize("value", ["Optics", "[1", "{", "5"])
 def test_a_list_in_the_environment_that_is_not_json_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("GLAN_DISCIPLINE", value)
-    assert "JSON" in refusal()
+    assert refusal() == f"""GLAN_DISCIPLINE={value!r} cannot be read; allowed: a JSON list such as ["A", "B"]"""
 
 
-def test_a_bad_value_of_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GLAN_NUM_ITERATIONS", "two")
-    assert "num-iterations" in refusal()
+def test_a_header_in_the_environment_that_is_not_json_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLAN_EXTRA_HEADER", "Authorization: sk-secret")
+    assert "GLAN_EXTRA_HEADER" in (message := refusal()) and "sk-secret" not in message
+
+
+@pytest.mark.parametrize("variable", ["GLAN_NUM_ITERATIONS", "glan_num_iterations"])
+def test_a_bad_value_of_the_environment_is_refused_by_its_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "two")
+    assert refusal().startswith(f"{variable} 'two': ")
+
+
+def test_a_bad_value_of_a_config_file_is_refused_by_the_file(tmp_path: Path) -> None:
+    path = config(tmp_path, 'num_pairs = "x"')
+    assert refusal(config=path).startswith(f"{path}: num_pairs 'x': ")
+
+
+def test_a_bad_value_that_another_layer_lies_over_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = config(tmp_path, 'num_pairs = "x"\nseed = "x"')
+    monkeypatch.setenv("GLAN_NUM_PAIRS", "y")
+    assert load_settings({"num_pairs": "5", "seed": "1"}, config=path).num_pairs == 5
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import signal
 import sys
+import warnings
 from io import TextIOWrapper
 
-from glan_dspy.cli.main import STOPPED, headers_in, let_go_of_output, run
+from glan_dspy.cli.main import STOPPED, headers_in, let_go_of_output, run, told_warnings
 
 __all__ = ["main", "run"]
 
@@ -16,6 +17,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # what a terminal's encoding lacks is written as an escape
             stream.reconfigure(errors="backslashreplace")
+    warnings.showwarning = told_warnings(warnings.showwarning)
     if headers := headers_in(sys.argv):
         from glan_dspy.cli.cover import cover
 

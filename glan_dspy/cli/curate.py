@@ -36,7 +36,10 @@ def curate(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, and write nothing.")] = False,
     tmp: Annotated[
         Path | None,
-        typer.Option("--tmp", help="Folder to sort in, 320 bytes a question; the run's own unless given."),
+        typer.Option(
+            "--tmp",
+            help="Folder to sort in, 320 bytes a question; the run's own unless given, of a dry run the system's.",
+        ),
     ] = None,
 ) -> int:
     """Drop copies across disciplines, copies of test questions, and what holds a benchmark's item.

@@ -5,17 +5,18 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, TextIO
 
 import typer
 from typer import _click as click
 from typer.core import TyperCommand, TyperGroup
 
-from glan_dspy.errors import Stopped, UserError
+from glan_dspy.errors import Stopped, UserError, first_flaw
 
 DONE, MEND, USAGE, STOPPED, BUG = 0, 1, 2, 3, 70
 CTRL_C = 130
@@ -99,8 +100,10 @@ def run(argv: Sequence[str]) -> int:
             return _say("stopped; the same command goes on", STOPPED)
         return code if isinstance(code, int) else DONE
     except click.exceptions.UsageError as error:
+        if isinstance(error, click.exceptions.BadParameter) and not _is_missing(error):
+            return _say(_bad_value(error), MEND)
         error.show()
-        return MEND if isinstance(error, click.exceptions.BadParameter) and not _is_missing(error) else USAGE
+        return USAGE
     except UserError as error:
         return _say(error, MEND)
     except Stopped as error:
@@ -149,6 +152,19 @@ def _say(message: object, code: int) -> int:
     return code
 
 
+def told_warnings(others: Callable[..., None]) -> Callable[..., None]:
+    """Shows our own warnings as `glan:` lines, without the place in our code; `others` shows everyone else's."""
+    ours = Path(__file__).parents[1]
+
+    def show(message: Warning | str, category: type[Warning], filename: str, *rest: Any, **more: Any) -> None:
+        if ours in Path(filename).parents and issubclass(category, UserWarning):
+            _say(message, DONE)
+        else:
+            others(message, category, filename, *rest, **more)
+
+    return show
+
+
 def let_go_of_output(code: int) -> int:
     """Writes out what is still held back; gives back the exit code. Where nobody reads, Python would end with 120."""
     for stream in (sys.stdout, sys.stderr):
@@ -169,6 +185,16 @@ def _discard(stream: TextIO) -> None:
 
 def _is_missing(error: Any) -> bool:
     return isinstance(error, click.exceptions.MissingParameter)
+
+
+def _bad_value(error: Any) -> str:
+    """What a setting's flag says of a bad value, for the flags that typer checks."""
+    from pydantic import ValidationError
+
+    if not isinstance(error.__cause__, ValidationError):
+        return str(error.format_message())
+    _, value, text = first_flaw(error.__cause__)
+    return f"{error.param.opts[-1]} {value!r}: {text}"
 
 
 _SWITCHES = ("generate-disciplines", "generate-question-only", "draft-first")

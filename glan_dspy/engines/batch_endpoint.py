@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -45,15 +46,17 @@ class BatchEndpoint:
     async def submit(self, intent: Intent, content: bytes, journal: BatchJournal) -> Batch:
         """Uploads the file and creates the batch; the journal knows of each step before the next is taken."""
         name = f"glan-{intent.token}.jsonl"
-        file = await self._healing(
-            lambda: self.client.files.create(file=(name, content), purpose="batch", timeout=UPLOAD_SECONDS), TRIES
-        )
+        with self._batches_asked_for():
+            file = await self._healing(
+                lambda: self.client.files.create(file=(name, content), purpose="batch", timeout=UPLOAD_SECONDS), TRIES
+            )
         id, status = file.id, str(file.status)
         while status in ("pending", "running", "queued"):  # Azure takes a while to look at a file
             await asyncio.sleep(self.doubt)
             status = str((await self._healing(lambda: self.client.files.retrieve(id))).status)
         journal.uploaded(intent, id)
-        batch = await self._create(intent)
+        with self._batches_asked_for():
+            batch = await self._create(intent)
         journal.created(intent, batch.id)
         return batch
 
@@ -92,7 +95,8 @@ class BatchEndpoint:
                     break
             return found
 
-        return await self._healing(look)
+        with self._batches_asked_for():
+            return await self._healing(look)
 
     async def look(self, batch: str) -> Batch:
         return await self._healing(lambda: self.client.batches.retrieve(batch))
@@ -127,6 +131,21 @@ class BatchEndpoint:
             if await self._healing(fetch) + 1 >= promised:
                 break
         beside.replace(path)
+
+    @contextmanager
+    def _batches_asked_for(self) -> Iterator[None]:
+        """Around calls that only an endpoint without batches has no place for: a 404 there says nothing of a model."""
+        try:
+            yield
+        except lm15.ProviderError as error:
+            # A 404 with a word of its own ("model_not_found") is about something else.
+            if error.status not in (404, 405) or (error.provider_code or "404") != "404":
+                raise
+            address = hidden(str(self.client.base_url).rstrip("/"), self.known)
+            raise lm15.ConfigurationError(
+                f"{address} has no /files and /batches, and so no Batch API (status {error.status}); "
+                "--no-batch goes on without"
+            ) from error
 
     async def _healing(self, call: Callable[[], Awaitable[T]], tries: int | None = None) -> T:
         attempt = 0

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from glan_dspy.errors import UserError
+from glan_dspy.errors import UserError, first_flaw
 from glan_dspy.records import Discipline
 from glan_dspy.settings import Settings
 
@@ -90,6 +90,5 @@ def refuse_newer(run: Path, about: dict[str, Any]) -> None:
 
 def _first(error: ValidationError) -> str:
     """`settings.seed 'a': input should be a valid integer`: where, the value, and what is wrong with it."""
-    first = error.errors()[0]
-    text = str(first["msg"]).removeprefix("Value error, ")
-    return f"{'.'.join(map(str, first['loc']))} {str(first['input'])[:60]!r}: {text[0].lower()}{text[1:]}"
+    place, value, text = first_flaw(error)
+    return f"{place} {str(value)[:60]!r}: {text}"

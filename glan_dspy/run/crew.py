@@ -61,6 +61,13 @@ REMEDIES = {
     "unparseable": "try --structured; or another --out with --draft-first or another --model-name-for-curriculum",
     "abstained": "try another --out with another --model-name-for-answer",
 }
+_THINKS = "a judge that thinks first may need --reasoning-headroom; or name another --model-name-for-judge"
+JUDGE_REMEDIES = {
+    "truncated": _THINKS,
+    "empty": _THINKS,
+    "unparseable": "try --structured, or another --model-name-for-judge",
+}
+"""Of `glan judge`, which shares a run with other models' scores and has few of the flags above."""
 
 
 class Synced(Protocol):
@@ -344,8 +351,10 @@ class Crew:
         if call and call.recalled:
             return  # an old one from the file
         if stage not in self._used and self._again(stage, bad.reason) >= SAME_REPLIES:
-            remedy = REMEDIES.get(bad.reason, "rejected.jsonl and replies.jsonl have the replies")
-            self._end(f"the first {SAME_REPLIES} {stage} replies could not be used, all alike ({bad}): {remedy}")
+            self._end(
+                f"the first {SAME_REPLIES} {stage} replies could not be used, all alike ({bad}): "
+                f"{remedy(stage, bad.reason)}"
+            )
 
     def _count_failure(self, stage: str, error: LMError) -> None:
         if stage not in self._replied and self._again(stage, type(error).__name__) >= SAME_FAILURES:
@@ -355,6 +364,13 @@ class Crew:
     def _again(self, stage: str, kind: str) -> int:
         self._streak[stage, kind] += 1
         return self._streak[stage, kind]
+
+
+def remedy(stage: str, reason: str) -> str:
+    """What a command has that may help where all replies of a stage are useless alike."""
+    if stage == "judge":
+        return JUDGE_REMEDIES.get(reason, "name another --model-name-for-judge")
+    return REMEDIES.get(reason, "rejected.jsonl and replies.jsonl have the replies")
 
 
 def refused_request(error: LMError) -> BadReply | LMError:

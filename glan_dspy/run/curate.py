@@ -92,11 +92,12 @@ def curate(run: Run, rules: Rules, *, dry_run: bool = False, tmp: Path | None = 
     """Judges the run and appends what changes. Raises UserError: no run, another writer, a bad benchmark, a full disk.
 
     `tmp` is where about 320 bytes a question are kept meanwhile, the run's own folder unless given. `say` hears
-    every few seconds how far it is.
+    every few seconds how far it is. A dry run touches nothing of the run, whoever may write to it meanwhile, and
+    sorts in the system's temporary folder unless `tmp` is given.
     """
     run.about()
     started = time.monotonic()
-    with run.lock(), _room(tmp or run.path, run.path) as folder:
+    with _room(tmp) if dry_run else _own_room(run, tmp) as folder:
         summary = Summary()
         benchmarks = _benchmarks(rules, summary)
         with Heap(folder, rules.near) as heap:
@@ -237,12 +238,20 @@ def _append(shelf: Shelf, batch: Sequence[Line]) -> None:
 
 
 @contextmanager
-def _room(where: Path, run: Path) -> Iterator[Path]:
-    """A folder for the while; what killed commands left in the run's own folder is removed first."""
-    for left in run.glob(f"{_PREFIX}*"):
-        shutil.rmtree(left, ignore_errors=True)
+def _own_room(run: Run, tmp: Path | None) -> Iterator[Path]:
+    """A folder while the run is locked; what killed commands left in the run is removed first."""
+    with run.lock():
+        for left in run.path.glob(f"{_PREFIX}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        with _room(tmp or run.path) as folder:
+            yield folder
+
+
+@contextmanager
+def _room(tmp: Path | None) -> Iterator[Path]:
+    where = tmp or "the system's temporary folder"
     try:
-        room = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=where, ignore_cleanup_errors=True)
+        room = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=tmp, ignore_cleanup_errors=True)
     except OSError as error:
         raise UserError(f"cannot sort in {where}: {error.strerror}; --tmp names another folder") from None
     with room as folder:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from pydantic import ValidationError
 
-from glan_dspy.errors import UserError
+from glan_dspy.errors import UserError, first_flaw
 from glan_dspy.records import Question, imported_question_id
 
 NO_DISCIPLINE = "Imported questions"
@@ -69,7 +70,6 @@ def _question(row: dict[str, Any], language: str, path: Path, number: int) -> Qu
                 "language": row.get("language") or language,
             }
         )
-    except ValueError as error:
-        raise UserError(
-            f"{path}, line {number}: {str(error).splitlines()[1]}: {str(error).splitlines()[2].strip()}"
-        ) from None
+    except ValidationError as error:
+        place, value, wrong = first_flaw(error)
+        raise UserError(f"{path}, line {number}: {place} {str(value)[:60]!r}: {wrong}") from None

@@ -80,6 +80,18 @@ def test_the_same_discipline_twice_on_the_command_line(glan) -> None:  # type: i
     glan("generate", *REHEARSAL, "--discipline", "Optics", "--discipline", "optics").one_line("twice")
 
 
+def test_a_path_on_the_command_line_is_not_told_of_as_a_line_of_a_file(glan) -> None:  # type: ignore[no-untyped-def]
+    told = glan("generate", *REHEARSAL, "--discipline", "../../x")
+    told.one_line("--discipline '../../x' looks like a path", "a discipline's name")
+    assert "file" not in told.err
+
+
+def test_a_vote_over_a_missing_file_names_no_flag_that_vote_has_not(glan) -> None:  # type: ignore[no-untyped-def]
+    told = glan("taxonomy", "vote", "nope.txt")
+    told.one_line("there is no disciplines file nope.txt")
+    assert "--discipline" not in told.err
+
+
 def test_names_in_any_script_get_folders_of_their_own_inside_the_run(glan, folder) -> None:  # type: ignore[no-untyped-def]
     names = ["언어학", "言語学", "लिपि", "علم الضوء", "???", "!!!", "TCP/IP networks", "a" * 200, "a" * 199 + "b"]
     words = [word for name in names for word in ("--discipline", name)]
@@ -115,6 +127,24 @@ def test_zero_is_no_count_either(glan) -> None:  # type: ignore[no-untyped-def]
     glan("generate", *REHEARSAL, flag, "0").one_line(flag, "greater")
 
 
+@pytest.mark.parametrize(
+    ("words", "flag", "value", "allowed"),
+    [
+        ("show", "-n", "0", "--limit '0': input should be greater than or equal to 1"),
+        ("judge", "--sample", "0", "--sample '0': input should be greater than or equal to 1"),
+        ("judge", "--votes", "x", "--votes 'x': input should be a valid integer"),
+        ("curate", "--near", "x", "--near 'x': input should be a valid number"),
+        ("evaluate", "--show", "-1", "--show '-1': input should be greater than or equal to 0"),
+        ("export r --to t.jsonl", "--min-score", "9", "--min-score '9': input should be less than or equal to 5"),
+        ("export r --to t.jsonl", "--shard-size", "x", "--shard-size 'x': input should be a valid integer"),
+    ],
+)
+def test_a_number_that_only_one_command_has_is_told_of_as_those_of_the_settings(  # type: ignore[no-untyped-def]
+    glan, words: str, flag: str, value: str, allowed: str
+) -> None:
+    glan(*words.split(), flag, value).one_line(f"glan: {allowed}")
+
+
 def test_no_key(glan, folder) -> None:  # type: ignore[no-untyped-def]
     told = glan("generate", "--discipline", "Optics", "--model-name", "gpt-4o")
     told.one_line("OPENAI_API_KEY", "--base-url", "rehearsal")
@@ -144,6 +174,7 @@ def test_a_program_file_of_another_shape(glan, folder, content: str) -> None:  #
         ('{"question": "Q", "subject": "S", "level": 100, "subtopics": []}\n\n[1]\n', ("line 3",)),
         ('{"text": "Q"}\n', ("line 1", '"question"')),
         ("", ("holds no questions",)),
+        ('{"question": "Q", "subtopics": "x"}\n', ("line 1: subtopics 'x': input should be a valid list\n",)),
     ],
 )
 def test_a_bad_questions_file(glan, folder, content: str, parts: tuple[str, ...]) -> None:  # type: ignore[no-untyped-def]

@@ -93,6 +93,17 @@ def test_generate_says_what_it_made_and_goes_on_with_no_more_than_the_run(glan: 
     assert len(rows(folder / "r", "calls")) == 1 + 1 + 2 + 2
 
 
+def test_a_run_of_another_version_goes_on_with_one_line_about_it(glan: Glan, folder: Path) -> None:
+    assert glan("generate", *DEBUG, "--discipline", "Optics")[0] == 0
+    about = folder / "runs" / "first" / "run.json"
+    about.write_text(json.dumps({**json.loads(about.read_text()), "versions": {"glan_dspy": "0.0.1"}}))
+    first = start("generate", "-o", "runs/first", cwd=folder)
+    assert first.wait() == 0
+    told = [line for line in first.stderr.splitlines() if "0.0.1" in line]
+    assert len(told) == 1 and told[0].startswith("glan: runs/first was begun with glan_dspy 0.0.1; this is ")
+    assert "UserWarning" not in first.stderr and "warnings.warn" not in first.stderr
+
+
 def test_a_discipline_added_to_the_file_joins_the_run(glan: Glan, folder: Path) -> None:
     (folder / "disciplines.txt").write_text("Optics\n")
     assert glan("generate", *DEBUG)[0] == 0

@@ -106,6 +106,14 @@ def test_a_run_whose_every_judgement_is_useless_ends_with_the_command_that_goes_
     ]
 
 
+@pytest.mark.parametrize("fault", ["bad_json", "empty", "refuse"])
+def test_a_judge_that_cannot_be_used_is_told_of_by_the_flags_that_judge_has(glan: Glan, fault: str) -> None:
+    code, _, err = glan("judge", "--model-name-for-judge", f"rehearsal?{fault}=1")
+    advice = err.split("all alike (")[1].split("Nothing made so far")[0]
+    assert code == 1 and "another --model-name-for-judge" in advice
+    assert "--out" not in advice and "--draft-first" not in advice and "--model-name-for-curriculum" not in advice
+
+
 def test_ctrl_c_keeps_what_was_paid_for(glan: Glan) -> None:
     with running("rehearsal?latency=0.2") as (base_url, _):
         words = ("judge", "--model-name-for-judge", "sim", "--base-url", base_url, "--concurrency", "2")

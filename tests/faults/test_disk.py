@@ -56,6 +56,7 @@ def test_a_read_only_run_can_be_looked_at_and_is_not_begun(hurting: Hurting, tmp
         assert "cannot write to disk/run" in refused.last_line and case.paid() == paid
         told = ended(case.commands, case.folder, "status", case.out, "--json").out.read_text(encoding="utf-8")
         assert json.loads(told)["complete"] is False
+        assert "would write" in ended(case.commands, case.folder, "curate", case.out, "--dry-run").stdout
         place.writable()
         case.finish()
         check(case)

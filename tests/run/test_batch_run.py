@@ -22,6 +22,7 @@ from glan_dspy.run.tally import Tally
 from glan_dspy.settings import Settings
 from tests.batch_thread import running
 from tests.loopback_thread import pairs, rows
+from tests.loopback_thread import running as running_without_batches
 from tests.processes import Command, Forking, ended, until
 
 PAIRS, CALLS = 20, 3 + 2 * 20
@@ -191,6 +192,15 @@ def test_a_refused_batch_ends_the_run_with_what_the_endpoint_said(glan: Forking,
         assert "The batch's model does not exist" in said and "Traceback" not in said
         ended(glan, tmp_path, "generate", "-o", "run")
         check_whole(tmp_path, server, 6)
+
+
+def test_a_server_without_batches_is_named_and_the_run_goes_on_without_them(glan: Forking, tmp_path: Path) -> None:
+    with running_without_batches() as (base_url, _):
+        refused = ended(glan, tmp_path, *words(base_url, 1), check=1)
+        assert f"{base_url} has no /files and /batches" in refused.stderr
+        assert "--no-batch" in refused.stderr
+        ended(glan, tmp_path, "generate", "-o", "run", "--no-batch")
+    assert len(pairs(tmp_path / "run")) == PAIRS
 
 
 def test_a_taxonomy_comes_through_a_batch_too(glan: Forking, tmp_path: Path) -> None:
