@@ -32,6 +32,8 @@ DEEPEST = 40
 
 KNOWN = frozenset(Instruction.model_fields) | {"reason", "stage", "detail", "score", "decision"}
 """Names that an item may have."""
+ALWAYS = {name for name, field in Instruction.model_fields.items() if field.is_required()} | {"reason", "stage"}
+"""Those that say something of every item: by themselves they choose nothing."""
 
 
 def keys_of(item: Question | Rejected | Item) -> Item:
@@ -58,7 +60,7 @@ def compile_filter(text: str, option: str = "--only", known: Collection[str] = K
         raise _at(text, option, (error.offset or len(text) + 1) - 1, error.msg) from None
     except (ValueError, MemoryError, RecursionError) as error:
         raise UserError(f"{option}: {text[:80]!r} cannot be read: {error}") from None
-    value = _Reader(text, option, known).read(tree)
+    value = _Reader(text, option, known).condition(tree)
 
     def holds(item: Item) -> bool:
         try:
@@ -112,6 +114,13 @@ class _Reader:
         self.text, self.option, self.known = text, option, known
         self.depth = 0
 
+    def condition(self, node: ast.expr) -> Value:
+        """What is read to be true or false of an item; a value by itself would choose all of them, or none."""
+        value = self.read(node)
+        if _is_bare(node):
+            raise self._wrong(node, f"{self._words(node)!r} is compared with nothing; write for example level >= 300")
+        return value
+
     def read(self, node: ast.expr) -> Value:
         self.depth += 1
         if self.depth > DEEPEST:
@@ -131,10 +140,10 @@ class _Reader:
                 values = [self.read(part) for part in parts]
                 return lambda item: tuple(value(item) for value in values)
             case ast.BoolOp(op=op, values=parts):
-                values, every = [self.read(part) for part in parts], isinstance(op, ast.And)
+                values, every = [self.condition(part) for part in parts], isinstance(op, ast.And)
                 return lambda item: (all if every else any)(_true(value, item) for value in values)
             case ast.UnaryOp(op=ast.Not(), operand=operand):
-                value = self.read(operand)
+                value = self.condition(operand)
                 return lambda item: not _true(value, item)
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 value = self.read(operand)
@@ -196,6 +205,19 @@ class _Reader:
     def _bytes(self, start: int, end: int | None) -> str:
         """A piece of the text by the places that a syntax tree gives, which count bytes of UTF-8."""
         return self.text.encode()[start:end].decode()
+
+
+def _is_bare(node: ast.expr) -> bool:
+    match node:
+        case ast.Constant(value=bool()):  # True is everything, in so many words
+            return False
+        case ast.Name(id=name):
+            return name in ALWAYS
+        case ast.Call(func=ast.Name(id=name)):
+            return name != "startswith"
+        case ast.BoolOp() | ast.Compare() | ast.UnaryOp(op=ast.Not()):
+            return False
+    return True
 
 
 def _within(part: Any, whole: Any, constant: bool) -> bool:

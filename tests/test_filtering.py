@@ -40,6 +40,8 @@ ITEM = {
         "level not in (200)",
         "simulated in (False)",
         "(level == 300\n and not simulated)",
+        "not held_out and not score and key_concepts",  # what an item may lack, or is or is not
+        "True",
     ],
 )
 def test_what_holds_for_the_item(text: str) -> None:
@@ -94,6 +96,12 @@ def test_a_level_that_is_text_counts_as_its_number(text: str) -> None:
         ('discipline == "광학" and lvl == 1', 24, "unknown name 'lvl'"),
         ("  lvl == 1", 1, "unknown name 'lvl'"),
         ("(level == 1 and\n lvl == 1)", 18, "unknown name 'lvl'"),
+        ('"a"', 1, "is compared with nothing; write for example level >= 300"),
+        ("level", 1, "'level' is compared with nothing"),
+        ('stage or reason == "x"', 1, "'stage' is compared with nothing"),
+        ("simulated and not len(answer)", 19, r"'len\(answer\)' is compared with nothing"),
+        ("level - 100", 1, "'level - 100' is compared with nothing"),
+        ('("Optics", "Botany")', 1, "is compared with nothing"),
     ],
 )
 def test_what_is_no_expression_is_shown_by_its_column(text: str, column: int, why: str) -> None:
