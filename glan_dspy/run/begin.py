@@ -72,15 +72,14 @@ def begin(run: Run, kind: Kind, settings: Settings, disciplines: Iterable[Discip
 
 
 def refuse_differences(path: Path, about: dict[str, Any], values: dict[str, Any], program_digest: str) -> None:
-    def of(settings: dict[str, Any], name: str) -> Any:
-        """A model that is not named is the question model."""
-        return settings[name] or (settings.get("model_name") if name.startswith("model_name") else settings[name])
-
     before = about["settings"]
     different = [
         f"{name} {before.get(name)!r} -> {value!r}"
         for name, value in values.items()
-        if role(name) == "content" and name != "program" and name in before and of(before, name) != of(values, name)
+        if role(name) == "content"
+        and name != "program"
+        and name in before
+        and meant(before, name) != meant(values, name)
     ]
     if (known := about.get("program_digest", "unknown")) != program_digest:
         different.append(f"program {known} -> {program_digest}")
@@ -89,6 +88,13 @@ def refuse_differences(path: Path, about: dict[str, Any], values: dict[str, Any]
             f"{path} was begun with other settings: {'; '.join(different)}. "
             "Leave them as they were, or use another --out"
         )
+
+
+def meant(settings: dict[str, Any], name: str) -> Any:
+    """The setting's value; a stage whose model is not named has the question model."""
+    if name in ("model_name_for_answer", "model_name_for_curriculum"):
+        return settings[name] or settings.get("model_name")
+    return settings[name]
 
 
 def refuse_shrinking(path: Path, about: dict[str, Any], settings: Settings, named: list[dict[str, Any]]) -> None:

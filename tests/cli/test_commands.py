@@ -10,17 +10,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from glan_dspy.cli.main import as_written_elsewhere, run
+from glan_dspy.cli.main import as_written_elsewhere
+from tests.cli.typing_commands import Glan, typed_here
 from tests.loopback_thread import pairs, rows, running
 from tests.processes import command, environment, start
 
 DEBUG = ("--model-name", "rehearsal", "--language", "English", "--recipe", "debug")
-Glan = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(autouse=True)
@@ -31,12 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def glan(capsys: pytest.CaptureFixture[str]) -> Glan:
-    def call(*words: str) -> tuple[int, str, str]:
-        code = run(words)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
+    return typed_here(capsys)
 
 
 CONTRACT = """out output-dir recipe config seed disciplines-filepath language model-name model-name-for-answer

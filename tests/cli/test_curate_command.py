@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from glan_dspy.cli.main import run
-
-Glan = Callable[..., tuple[int, str, str]]
+from tests.cli.typing_commands import Glan, typed_here
 
 
 @pytest.fixture
 def glan(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Glan:
     monkeypatch.chdir(tmp_path)
-
-    def call(*words: str) -> tuple[int, str, str]:
-        code = run(words)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
+    return typed_here(capsys)
 
 
 @pytest.fixture

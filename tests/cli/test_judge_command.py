@@ -6,16 +6,14 @@ import json
 import shlex
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from glan_dspy.cli.main import run
+from tests.cli.typing_commands import Glan, typed_here
 from tests.loopback_thread import counts, rows, running
 from tests.processes import start
 
-Glan = Callable[..., tuple[int, str, str]]
 MAKE = ("generate", "--recipe", "debug", "--model-name", "rehearsal", "--language", "English", "--discipline", "Optics")
 
 
@@ -23,12 +21,7 @@ MAKE = ("generate", "--recipe", "debug", "--model-name", "rehearsal", "--languag
 def glan(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Glan:
     """`glan`, in a folder with a run of 20 pairs."""
     monkeypatch.chdir(tmp_path)
-
-    def call(*words: str) -> tuple[int, str, str]:
-        code = run(words)
-        out, err = capsys.readouterr()
-        return code, out, err
-
+    call = typed_here(capsys)
     assert call(*MAKE, "--num-questions-per-iteration", "20")[0] == 0
     return call
 

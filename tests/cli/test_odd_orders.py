@@ -6,17 +6,15 @@ import json
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from glan_dspy.cli.main import run
+from tests.cli.typing_commands import Glan, typed_here
 from tests.processes import command, environment, start
 
 DEBUG = ("--model-name", "rehearsal", "--language", "English", "--recipe", "debug")
 OPTICS = (*DEBUG, "--discipline", "Optics")
-Glan = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(autouse=True)
@@ -28,12 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def glan(capsys: pytest.CaptureFixture[str]) -> Glan:
-    def call(*words: str) -> tuple[int, str, str]:
-        code = run(words)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
+    return typed_here(capsys)
 
 
 def made(out: str) -> set[str]:
