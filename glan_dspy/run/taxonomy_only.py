@@ -21,12 +21,8 @@ def own_disciplines(run: Run) -> Path:
 
 def taxonomy_command(run: Run) -> str:
     """What goes on with a taxonomy that is not made yet."""
-    settings, out = run.about()["settings"], quote(str(run.path))
-    return (
-        f"glan generate -o {out} --generate-disciplines"
-        if settings.get("generate_disciplines")
-        else (f"glan taxonomy -o {out}")
-    )
+    command = "generate --generate-disciplines" if run.about()["settings"].get("generate_disciplines") else "taxonomy"
+    return f"glan {command} -o {quote(str(run.path))}"
 
 
 def next_command(run: Run) -> str:

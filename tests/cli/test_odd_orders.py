@@ -62,8 +62,8 @@ def test_a_taxonomy_that_was_not_made_yet_is_not_replaced_by_the_list_that_lies_
     begun.kill()
     begun.wait()
     code, _, err = glan("generate", "-o", "run", "--model-name", "rehearsal")
-    assert code == 1 and "go on with: glan generate -o run --generate-disciplines, or name disciplines" in err
-    assert "glan generate -o run --generate-disciplines goes on" in glan("status", "run")[1]
+    assert code == 1 and "go on with: glan generate --generate-disciplines -o run, or name disciplines" in err
+    assert "glan generate --generate-disciplines -o run goes on" in glan("status", "run")[1]
     assert glan("generate", "-o", "run", *OPTICS)[0] == 0
     assert made("run") == {"Optics"}
 

@@ -284,17 +284,17 @@ def test_who_waits_no_more_is_taken_out_of_the_line() -> None:
         paces = Paces(Hard(3), {}, sent.append)
 
         def hear(**news: Any) -> None:
-            paces.hear({**_no_news(), "heard": len(paces_gone()), "name": "m", **news})
+            paces.hear({**_no_news(), "heard": len(gone()), "name": "m", **news})
 
-        def paces_gone() -> list[float]:
+        def gone() -> list[float]:
             return [time for message in sent for time in message["pace"]["go"]]
 
         hear(want=[0.0] * 8, waiting=8)
         await asyncio.sleep(0)
-        assert len(paces_gone()) == 3
+        assert len(gone()) == 3
         hear(waiting=2)  # of the five that were left, three have given up
         hear(waiting=2, left=3)
         await asyncio.sleep(0.1)
-        assert len(paces_gone()) == 5 and paces.in_flight == 2
+        assert len(gone()) == 5 and paces.in_flight == 2
 
     simulate(main)
